@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the CPU backend share. */
+#ifndef FKMI_CPU_H
+#define FKMI_CPU_H
+
+#include "backend.h"
+
+#define FKMI_INLINE static inline
+#include "kernels/common/exact.h"
+#include "kernels/common/random.h"
+
+/* ---- pool.c: threads ---- */
+struct fkmi_pool;
+/* fn(argument, thread, threads) runs once on each of the pool's threads; the caller's thread is thread 0. */
+typedef void (*fkmi_pool_fn)(void *argument, int thread, int threads);
+enum fkm_status fkmi_pool_create(int threads, struct fkmi_pool **pool);
+void fkmi_pool_destroy(struct fkmi_pool *pool);
+int fkmi_pool_threads(const struct fkmi_pool *pool);
+void fkmi_pool_run(struct fkmi_pool *pool, fkmi_pool_fn fn, void *argument);
+
+/* ---- features of the machine: bits of fkmi_limits.features ---- */
+enum {
+	FKMI_CPU_SSE2 = 1 << 0,
+	FKMI_CPU_AVX2 = 1 << 1,   /* AVX2, FMA and F16C */
+	FKMI_CPU_AVX512 = 1 << 2, /* F, BW, DQ, VL */
+};
+uint64_t fkmi_cpu_features(void);
+
+struct fkmi_cpu {
+	struct fkmi_device device; /* first */
+	struct fkmi_pool *pool;
+};
+
+/* ---- points.c: exact access to points, any dtype ---- */
+/* The address of row i of problem b. */
+const void *fkmi_cpu_row(const struct fkmi_job *job, int64_t b, int64_t i);
+/* d coordinates of a row as exact doubles, multiplied by r for cosine (job->row_scale). */
+void fkmi_cpu_load_row(const struct fkmi_job *job, int64_t b, int64_t i, double *out);
+/* Weight of row i of problem b; 1 without weights. */
+double fkmi_cpu_weight(const struct fkmi_job *job, int64_t b, int64_t i);
+
+/* ---- exact.c: section 1, dispatched to the best instruction set ---- */
+/* D(x, c) of two rows of doubles. */
+double fkmi_cpu_distance(const double *x, const double *c, int64_t d);
+/* Adds sign * q (section 3.2; sign +1 or -1) of a row of doubles to sums: scale[j] = 2^g_j, weight = w (1: none). */
+void fkmi_cpu_accumulate_row(const double *x, double weight, const double *scale, int64_t d, int sign, int64_t *sums);
+
+/* ---- assign.c: the steps prepare, assign, accumulate; tiles, scratch_bytes, fuses ---- */
+const struct fkmi_tile *fkmi_cpu_tiles(int32_t *count);
+int64_t fkmi_cpu_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+                               const struct fkmi_plan *plan);
+bool fkmi_cpu_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+                    const struct fkmi_tile *tile);
+enum fkm_status fkmi_cpu_prepare(struct fkmi_device *device, const struct fkmi_job *job);
+enum fkm_status fkmi_cpu_assign(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_span span,
+                                enum fkmi_accumulate accumulate);
+enum fkm_status fkmi_cpu_accumulate(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_span span,
+                                    enum fkmi_accumulate accumulate);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a backend is: a static struct fkmi_backend of function pointers, listed in src/registry.c.
+ *
+ * To add one: make backends/<name>/, fill the struct, add a line to src/registry.c and backends/<name>/meson.build.
+ * Run the conformance suite with FKM_BACKEND=<name>; it compares every bit with docs/semantics.md, which defines what
+ * each step below computes ("section n" is a section of that page).
+ *
+ * Rules for steps
+ *   - The core has validated everything: a step asserts, it does not check arguments again.
+ *   - A step neither allocates nor waits for the device. It may enqueue; the core calls wait() where it needs results.
+ *     On the CPU backend a step simply does the work.
+ *   - Memory comes from the job. Everything is zeroed or written before it is read, by whom is said at the member.
+ *   - A step returns FKM_OK or fkmi_fail(...) with a sentence. After FKM_ERROR_DEVICE_LOST only close() is called.
+ *   - Steps work on all problems b with active[b] != 0, and must not touch the arrays of the others.
+ */
+#ifndef FKMI_BACKEND_H
+#define FKMI_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "flashkmeans/flashkmeans.h"
+
+/* A place in device memory. base is a host or device pointer, or a cl_mem. A zero struct is "none". */
+struct fkmi_ref {
+	void *base;
+	int64_t offset; /* bytes */
+};
+
+static inline struct fkmi_ref fkmi_ref_add(struct fkmi_ref ref, int64_t bytes)
+{
+	ref.offset += bytes;
+	return ref;
+}
+
+static inline void *fkmi_ref_ptr(struct fkmi_ref ref) /* for backends whose memory is pointers */
+{
+	return (char *)ref.base + ref.offset;
+}
+
+/* Facts about an open device that the planner uses. 0 means "cannot" or "none". */
+struct fkmi_limits {
+	int64_t memory_bytes;      /* what may be allocated: the device's, or the caller's budget */
+	int64_t max_buffer_bytes;  /* largest single allocation */
+	int32_t units;             /* threads, multiprocessors, compute units */
+	int32_t vector_bytes;      /* CPU: width of the widest vector instruction in use */
+	int64_t local_bytes;       /* shared or local memory per group */
+	int32_t max_group;         /* work items per group */
+	int32_t subgroup;          /* warp, wave or subgroup width */
+	int32_t architecture;      /* 900 for sm_90, 942 for gfx942, ...; 0 where it does not apply */
+	uint64_t features;         /* bits of the backend's own, matched against fkmi_tile.needs */
+	int32_t fp64;              /* 1: IEEE double with fma */
+	int32_t host_memory;       /* 1: device memory is host memory, so host arrays are used in place */
+	double bytes_per_second;   /* rough, for ranking */
+};
+
+/* One assignment kernel that the planner may choose. */
+struct fkmi_tile {
+	const char *name;     /* unique within the backend; fkm_fit_params.kernel forces it */
+	uint64_t needs;       /* feature bits that must be present */
+	uint32_t dtypes;      /* bit 1 << enum fkm_dtype */
+	int64_t d_min, d_max; /* 0: no bound */
+	int64_t k_min, k_max;
+	int32_t points, centroids; /* tile size */
+	int64_t local_bytes;
+	double multiply_adds_per_second; /* per unit, rough, inner loop only: for ranking */
+	double seconds_per_tile;         /* overhead per tile of points, rough */
+};
+
+/* The shape and kind of a job: what the planner decides from. */
+struct fkmi_problem {
+	int64_t b, n, k, d;
+	enum fkm_dtype dtype;
+	enum fkm_metric metric;
+	enum fkm_precision precision;
+	enum fkm_empty empty;
+	enum fkm_init init;
+	bool weighted;
+	bool fits;           /* false: predict only, no sums */
+	bool wants_distances; /* keep per-point distances at the end */
+};
+
+struct fkmi_plan {
+	const struct fkmi_tile *tile;
+	int64_t chunk_rows;    /* rows of each problem per call of a step with a span */
+	bool fused;            /* assign() also makes the sums */
+	int64_t scratch_bytes; /* of the backend, see scratch_bytes() */
+	double seconds;        /* estimate of one iteration */
+};
+
+/* Per-problem scalars in device memory, [b]. The core zeroes them (with counters as said) and downloads them. */
+struct fkmi_state {
+	int64_t bad_point;    /* check_points: lowest i * d + j that is not finite, or -1 */
+	int64_t bad_weight;   /* check_weights: lowest row that is negative or not finite, or -1 */
+	int64_t bad_centroid; /* load_centroids: lowest k * d + j not finite or beyond 2^200, or -1 */
+	int64_t bad_label;    /* count: lowest row whose label is outside 0 .. K-1, or -1 */
+	int64_t changed;      /* assign adds; the core zeroes before each iteration, as the four below */
+	int64_t rechecked;    /* assign adds: rows evaluated in f64 */
+	int64_t ties;         /* assign adds: rows whose smallest D two different centroids share */
+	int64_t relocated;    /* relocate adds */
+	int64_t empty;        /* finish: clusters with W = 0 before relocation */
+	int64_t first_empty;  /* finish: the lowest of them, or -1 */
+	double shift;         /* finish: section 3.5 */
+	double weight_max;    /* check_weights: wmax; the core sets 1 without weights */
+	double weight_min;    /* check_weights */
+	double point_max;     /* grids: max |x_ij| of the problem (1 for cosine) */
+	double weight_scale;  /* grids: 2^gw (1 without weights) */
+	int64_t inertia_high, inertia_low; /* distances adds: section 5's H and T; the core zeroes */
+	double inertia_scale; /* distances: 2^g of section 5 */
+};
+
+/* All arrays of one call. Refs are into workspace or the caller's memory. */
+struct fkmi_job {
+	struct fkmi_problem problem;
+	struct fkmi_plan plan;
+
+	struct fkmi_ref points; /* problem.dtype [b, n, d], read-only */
+	int64_t point_row_stride, point_batch_stride;
+	struct fkmi_ref weights; /* weights_dtype [b or 1, n] or none, read-only */
+	enum fkm_dtype weights_dtype;
+	int64_t weights_batch_stride; /* 0: shared by all problems */
+
+	struct fkmi_ref active;      /* int32 [b], written by the core */
+	struct fkmi_ref state;       /* struct fkmi_state [b] */
+	struct fkmi_ref column_min;  /* f64 [b, d]; check_points. Euclidean only, else none */
+	struct fkmi_ref column_max;  /* f64 [b, d] */
+	struct fkmi_ref column_scale; /* f64 [b, d]; grids: 2^g_j */
+	struct fkmi_ref variance;    /* f64 [b, d]; variances; none unless a relative tolerance needs it */
+	struct fkmi_ref row_scale;   /* f64 [b, n]; row_norms: r of section 1; cosine only, else none */
+	struct fkmi_ref centroids;   /* f64 [b, K, d]: the current ones */
+	struct fkmi_ref sums;        /* int64 [b, K, d]: S */
+	struct fkmi_ref weight_sums; /* int64 [b, K]: W */
+	struct fkmi_ref labels;      /* int32 [b, n]; the core fills with -1 before a run */
+	struct fkmi_ref previous;    /* int32 [b, n]; assign stores the label it replaces, unless plan.fused (then none) */
+	struct fkmi_ref distances;   /* f64 [b, n]; seeding, relocation, distances() when wanted; else none */
+	struct fkmi_ref counts;      /* int64 [b, K]; count() */
+	struct fkmi_ref scratch;     /* plan.scratch_bytes of the backend's own; keeps its contents between steps of a job */
+};
+
+/* Rows row .. row+rows-1 of every problem. */
+struct fkmi_span {
+	int64_t row, rows;
+};
+
+enum fkmi_accumulate {
+	FKMI_ACCUMULATE_NONE = 0,
+	FKMI_ACCUMULATE_FULL = 1, /* add every row to sums and weight_sums, which the core has zeroed */
+	FKMI_ACCUMULATE_DELTA = 2 /* move the rows whose label changed; a previous label of -1 only adds */
+};
+
+struct fkmi_draw { /* a random stream of section 6 */
+	uint64_t seed;
+	uint32_t run;
+};
+
+struct fkmi_open_params {
+	int32_t device;
+	int32_t threads;
+	int64_t memory_budget_bytes;
+	void *native_queue, *native_context;
+};
+
+/* An open device; backends embed it as the first member of their own struct. */
+struct fkmi_device {
+	const struct fkmi_backend *backend;
+	struct fkmi_limits limits;
+	char name[128];
+};
+
+struct fkmi_backend {
+	const char *name;
+
+	/* Appends up to capacity infos and sets *count to how many there are (an unusable backend gives one entry with
+	 * device -1 and problem set). May load drivers; must not print or leave anything allocated. Thread-safe. */
+	enum fkm_status (*list)(struct fkm_device_info *infos, int32_t capacity, int32_t *count);
+	/* Opens device params->device; FKM_ERROR_NO_DEVICE with the reason if it cannot be used. Thread-safe. */
+	enum fkm_status (*open)(const struct fkmi_open_params *params, struct fkmi_device **device);
+	void (*close)(struct fkmi_device *device);
+
+	/* Planning: pure functions of what they are given; called before any memory exists. */
+	const struct fkmi_tile *(*tiles)(int32_t *count);
+	int64_t (*scratch_bytes)(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+	                         const struct fkmi_plan *plan); /* plan->tile, chunk_rows and fused are set; -1: cannot */
+	bool (*fuses)(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile);
+
+	/* Memory. alloc gives 256-byte aligned memory or FKM_ERROR_OUT_OF_MEMORY naming the bytes. upload may return before
+	 * the device has the bytes, but the host source may be reused at once. download returns with the bytes in place. */
+	enum fkm_status (*alloc)(struct fkmi_device *device, int64_t bytes, struct fkmi_ref *memory);
+	void (*free)(struct fkmi_device *device, struct fkmi_ref memory);
+	enum fkm_status (*upload)(struct fkmi_device *device, struct fkmi_ref to, const void *from, int64_t bytes);
+	enum fkm_status (*download)(struct fkmi_device *device, void *to, struct fkmi_ref from, int64_t bytes);
+	enum fkm_status (*copy)(struct fkmi_device *device, struct fkmi_ref to, struct fkmi_ref from, int64_t bytes);
+	enum fkm_status (*fill)(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes);
+	enum fkm_status (*wait)(struct fkmi_device *device); /* until everything enqueued is done */
+
+	/* Setting up: once per call. */
+	enum fkm_status (*check_points)(struct fkmi_device *, const struct fkmi_job *); /* column_min, _max; bad_point */
+	enum fkm_status (*check_weights)(struct fkmi_device *, const struct fkmi_job *);
+	enum fkm_status (*row_norms)(struct fkmi_device *, const struct fkmi_job *); /* cosine */
+	enum fkm_status (*grids)(struct fkmi_device *, const struct fkmi_job *);     /* section 2 */
+	enum fkm_status (*variances)(struct fkmi_device *, const struct fkmi_job *); /* section 4; uses scratch */
+
+	/* Centroids. */
+	/* Converts from[b or 1, K, d] (strides in elements, batch_stride 0: shared) into centroids; cosine: normalises. */
+	enum fkm_status (*load_centroids)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref from,
+	                                  enum fkm_dtype dtype, int64_t row_stride, int64_t batch_stride);
+	/* Rounds centroids to f32 in place (they stay f64 values). */
+	enum fkm_status (*round_centroids)(struct fkmi_device *, const struct fkmi_job *);
+	/* Writes centroids as F32 or F64, packed [b, K, d], whatever active says. */
+	enum fkm_status (*store_centroids)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref to,
+	                                   enum fkm_dtype dtype);
+	/* Centroid k of each problem = point rows[b][k] (int64 [b, K], device memory). */
+	enum fkm_status (*gather_centroids)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref rows);
+	/* Greedy k-means++, section 6: seed_first makes centroid 0 and distances, seed_next centroid k of round k >= 1. */
+	enum fkm_status (*seed_first)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_draw draw);
+	enum fkm_status (*seed_next)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_draw draw, int64_t k);
+
+	/* One iteration: prepare, then assign (and accumulate, unless fused) over spans, relocate, finish. */
+	/* The filter's operands from the current centroids, into scratch. Before the first assign after a change of them. */
+	enum fkm_status (*prepare)(struct fkmi_device *, const struct fkmi_job *);
+	/* labels (and previous); counters of the state. accumulate is NONE unless plan.fused. */
+	enum fkm_status (*assign)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_span,
+	                          enum fkmi_accumulate accumulate);
+	/* sums and weight_sums from labels (and previous); not called when plan.fused, except by fkm_update with FULL. */
+	enum fkm_status (*accumulate)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_span,
+	                              enum fkmi_accumulate accumulate);
+	/* Empty clusters, section 3.3, policy RELOCATE; does nothing where no W is 0. Sets empty and first_empty. Uses
+	 * distances as scratch. */
+	enum fkm_status (*relocate)(struct fkmi_device *, const struct fkmi_job *);
+	/* New centroids in place, shift; sets empty and first_empty unless relocate did (policy RELOCATE). */
+	enum fkm_status (*finish)(struct fkmi_device *, const struct fkmi_job *);
+
+	/* Results. */
+	enum fkm_status (*distances)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_span);
+	enum fkm_status (*count)(struct fkmi_device *, const struct fkmi_job *); /* counts; bad_label */
+	/* Inverted lists, after count: order int64 [b, n], offsets int64 [b, K+1]. */
+	enum fkm_status (*sort)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref order,
+	                        struct fkmi_ref offsets);
+};
+
+extern const struct fkmi_backend fkmi_backend_cpu;
+
+#endif

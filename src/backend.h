@@ -90,13 +90,14 @@ struct fkmi_plan {
 	double seconds;        /* estimate of one iteration */
 };
 
-/* Per-problem scalars in device memory, [b]. The core zeroes them (with counters as said) and downloads them. */
+/* Per-problem scalars in device memory, [b]. The core sets them at the start of a call (to 0, indices to -1) and
+ * downloads them. Counters that a step "adds" to grow over the whole call; the core takes differences. */
 struct fkmi_state {
 	int64_t bad_point;    /* check_points: lowest i * d + j that is not finite, or -1 */
 	int64_t bad_weight;   /* check_weights: lowest row that is negative or not finite, or -1 */
 	int64_t bad_centroid; /* load_centroids: lowest k * d + j not finite or beyond 2^200, or -1 */
 	int64_t bad_label;    /* count: lowest row whose label is outside 0 .. K-1, or -1 */
-	int64_t changed;      /* assign adds; the core zeroes before each iteration, as the four below */
+	int64_t changed;      /* assign adds: rows whose label differs from the one that stood there */
 	int64_t rechecked;    /* assign adds: rows evaluated in f64 */
 	int64_t ties;         /* assign adds: rows whose smallest D two different centroids share */
 	int64_t relocated;    /* relocate adds */
@@ -107,7 +108,7 @@ struct fkmi_state {
 	double weight_min;    /* check_weights */
 	double point_max;     /* grids: max |x_ij| of the problem (1 for cosine) */
 	double weight_scale;  /* grids: 2^gw (1 without weights) */
-	int64_t inertia_high, inertia_low; /* distances adds: section 5's H and T; the core zeroes */
+	int64_t inertia_high, inertia_low; /* distances adds: section 5's H and T */
 	double inertia_scale; /* distances: 2^g of section 5 */
 };
 
@@ -160,6 +161,7 @@ struct fkmi_open_params {
 	int32_t threads;
 	int64_t memory_budget_bytes;
 	void *native_queue, *native_context;
+	bool automatic; /* nobody named the backend: refuse devices that another backend serves better */
 };
 
 /* An open device; backends embed it as the first member of their own struct. */
@@ -171,6 +173,7 @@ struct fkmi_device {
 
 struct fkmi_backend {
 	const char *name;
+	const char *const *feature_names; /* of the bits of fkmi_limits.features, lowest first, NULL-terminated; may be NULL */
 
 	/* Appends up to capacity infos and sets *count to how many there are (an unusable backend gives one entry with
 	 * device -1 and problem set). May load drivers; must not print or leave anything allocated. Thread-safe. */
@@ -227,7 +230,8 @@ struct fkmi_backend {
 	enum fkm_status (*accumulate)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_span,
 	                              enum fkmi_accumulate accumulate);
 	/* Empty clusters, section 3.3, policy RELOCATE; does nothing where no W is 0. Sets empty and first_empty. Uses
-	 * distances as scratch. */
+	 * distances as scratch. Leaves sums that are no longer those of the labels where it moved a point: the core asks
+	 * for FULL next. */
 	enum fkm_status (*relocate)(struct fkmi_device *, const struct fkmi_job *);
 	/* New centroids in place, shift; sets empty and first_empty unless relocate did (policy RELOCATE). */
 	enum fkm_status (*finish)(struct fkmi_device *, const struct fkmi_job *);
@@ -240,6 +244,6 @@ struct fkmi_backend {
 	                        struct fkmi_ref offsets);
 };
 
-extern const struct fkmi_backend fkmi_backend_cpu;
+extern const struct fkmi_backend fkmi_backend_cpu, fkmi_backend_cuda, fkmi_backend_hip, fkmi_backend_opencl;
 
 #endif

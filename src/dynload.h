@@ -23,7 +23,8 @@ struct fkmi_library {
 };
 
 /* Opens the library and fills table. On failure returns false with a sentence in reason that names every file tried and
- * why, or every missing symbol, and table is all NULL. opened (may be NULL) receives the soname or path used. */
+ * why, or every missing symbol, and table is all NULL. opened (may be NULL) receives the soname or path used, which
+ * points into sonames or the environment: copy it. */
 bool fkmi_dynload(const struct fkmi_library *library, void *table, const char **opened, char *reason,
                   size_t reason_bytes);
 

@@ -6,9 +6,9 @@
 #include "flashkmeans/flashkmeans.h"
 
 #if defined(__GNUC__)
-#define FKMI_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define FKMI_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define FKMI_PRINTF(format, first)
+#define FKMI_PRINTF(text, first)
 #endif
 
 /* Sets the sentence that fkm_error_message() returns on this thread and returns status. */

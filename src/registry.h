@@ -4,6 +4,7 @@
 #define FKMI_REGISTRY_H
 
 #include "backend.h"
+#include "error.h"
 
 /* All backends of this build in automatic order (cuda, hip, opencl, cpu); *count receives how many. */
 const struct fkmi_backend *const *fkmi_registry(int32_t *count);
@@ -14,7 +15,11 @@ struct fkmi_logger {
 	void *user;
 	enum fkm_log_level level;
 };
-void fkmi_log(const struct fkmi_logger *logger, enum fkm_log_level level, const char *format, ...);
+void fkmi_log(const struct fkmi_logger *logger, enum fkm_log_level level, const char *format, ...) FKMI_PRINTF(3, 4);
+
+/* fkm_device_list over the given backends. */
+enum fkm_status fkmi_registry_list(const struct fkmi_backend *const *backends, int32_t backend_count,
+                                   struct fkm_device_info *infos, int32_t capacity, int32_t *count);
 
 /*
  * Opens the device of the named backend, or, with name NULL or "", of FKM_BACKEND, or of the first backend in

@@ -19,7 +19,8 @@
  *               FKM_ERROR_DEVICE_LOST, when the context can only be destroyed); outputs are then unspecified. The
  *               library never prints, aborts, exits or installs handlers.
  *   Growth      Structs whose first member is struct_size are filled by their _init function before use, so that a
- *               program compiled against an older header keeps working. A zero in a field means its default.
+ *               program compiled against an older header keeps working. In pointers, sizes and strides, zero means
+ *               the default; the values that _init sets are the defaults of the rest.
  */
 #ifndef FLASHKMEANS_H
 #define FLASHKMEANS_H

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef FKMI_CONTEXT_H
+#define FKMI_CONTEXT_H
+
+#include "backend.h"
+#include "registry.h"
+
+struct fkm_context {
+	struct fkmi_device *device;
+	struct fkmi_logger logger;
+	int64_t memory_budget_bytes; /* 0: the device's */
+	bool lost;                   /* after FKM_ERROR_DEVICE_LOST */
+};
+
+/* A context around an open device, whose ownership it takes (also on failure: then the device is closed). */
+enum fkm_status fkmi_context_adopt(struct fkmi_device *device, struct fkm_context **context);
+
+/* FKM_OK, or the error of a NULL or lost context. */
+enum fkm_status fkmi_context_check(const struct fkm_context *context);
+
+#endif

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lloyd's algorithm: docs/semantics.md sections 3 and 4. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "error.h"
+#include "job.h"
+#include "seed.h"
+
+#define FKMI_INLINE static inline
+#include "kernels/common/exact.h"
+
+void fkm_fit_params_init(struct fkm_fit_params *params)
+{
+	*params = (struct fkm_fit_params){
+		.struct_size = sizeof *params,
+		.max_iter = 300,
+		.tol = 1e-4,
+		.n_init = 1,
+	};
+}
+
+void fkm_fit_result_init(struct fkm_fit_result *result)
+{
+	*result = (struct fkm_fit_result){.struct_size = sizeof *result, .centroids_dtype = FKM_F64};
+}
+
+/* One fit in progress: what each problem of the batch has come to. */
+struct fit {
+	struct fkmi_work *work;
+	int32_t *running; /* [b] */
+	int32_t *n_iter;  /* [b], this run's and the best run's, as the next two */
+	int32_t *best_n_iter;
+	int32_t *reason;
+	int32_t *best_reason;
+	double *inertia;
+	double *best_inertia;
+	bool cancelled;
+	/* Whether the host looks at every iteration. */
+	bool watches;
+};
+
+static void fit_free(struct fit *fit)
+{
+	free(fit->running);
+	free(fit->n_iter);
+	free(fit->best_n_iter);
+	free(fit->reason);
+	free(fit->best_reason);
+	free(fit->inertia);
+	free(fit->best_inertia);
+}
+
+static enum fkm_status fit_allocate(struct fit *fit, struct fkmi_work *work)
+{
+	const size_t b = (size_t)work->request.problem.b;
+	*fit = (struct fit){
+		.work = work,
+		.running = calloc(b, sizeof(int32_t)),
+		.n_iter = calloc(b, sizeof(int32_t)),
+		.best_n_iter = calloc(b, sizeof(int32_t)),
+		.reason = calloc(b, sizeof(int32_t)),
+		.best_reason = calloc(b, sizeof(int32_t)),
+		.inertia = calloc(b, sizeof(double)),
+		.best_inertia = calloc(b, sizeof(double)),
+	};
+	if (fit->running == NULL || fit->n_iter == NULL || fit->best_n_iter == NULL || fit->reason == NULL ||
+		fit->best_reason == NULL || fit->inertia == NULL || fit->best_inertia == NULL)
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for the progress of %zu problems", b);
+	const struct fkm_fit_params *params = &work->request.params;
+	/* Relocation makes the next iteration's kind of sums depend on this one's outcome. */
+	fit->watches = params->stop != FKM_STOP_FIXED || params->progress != NULL || params->empty != FKM_EMPTY_KEEP;
+	return FKM_OK;
+}
+
+/* ---- tolerance ---- */
+
+/* R8 of section 1. */
+static double sum8(const double *values, int64_t count)
+{
+	double p[8] = {0};
+	for (int64_t j = 0; j < count; j++)
+		p[j % 8] += values[j];
+	return fkmi_combine8(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]);
+}
+
+static enum fkm_status set_thresholds(struct fkmi_work *work)
+{
+	const struct fkmi_problem *p = &work->request.problem;
+	const struct fkm_fit_params *params = &work->request.params;
+	for (int64_t b = 0; b < p->b; b++)
+		work->thresholds[b] = params->stop == FKM_STOP_FIXED ? 0 : params->tol;
+	if (params->stop != FKM_STOP_RELATIVE || params->tol == 0 || params->max_iter == 0)
+		return FKM_OK;
+	FKMI_TRY(work->backend->variances(work->device, &work->job));
+	const int64_t bytes = p->d * (int64_t)sizeof(double);
+	double *variance = malloc((size_t)bytes);
+	if (variance == NULL)
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for the variances of %lld columns", (long long)p->d);
+	enum fkm_status status = FKM_OK;
+	for (int64_t b = 0; b < p->b && status == FKM_OK; b++) {
+		status = work->backend->download(work->device, variance, fkmi_ref_add(work->job.variance, b * bytes), bytes);
+		if (status == FKM_OK)
+			work->thresholds[b] = params->tol * (sum8(variance, p->d) / (double)p->d);
+	}
+	free(variance);
+	return status;
+}
+
+/* ---- one iteration ---- */
+
+static enum fkm_status refuse_empty(const struct fit *fit, int32_t iteration)
+{
+	const struct fkmi_work *work = fit->work;
+	for (int64_t b = 0; b < work->request.problem.b; b++)
+		if (fit->running[b] && work->states[b].empty > 0)
+			return fkmi_fail(FKM_ERROR_EMPTY_CLUSTER,
+							 "cluster %lld of problem %lld lost all its points in iteration %d (of %lld empty)",
+							 (long long)work->states[b].first_empty, (long long)b, iteration,
+							 (long long)work->states[b].empty);
+	return FKM_OK;
+}
+
+static bool report(struct fit *fit, int32_t run, int32_t iteration, double seconds)
+{
+	const struct fkmi_work *work = fit->work;
+	const struct fkm_fit_params *params = &work->request.params;
+	struct fkm_progress progress = {.run = run,
+									.iteration = iteration,
+									.max_iter = params->max_iter,
+									.shift = -1,
+									.seconds = seconds,
+									.inertia = NAN};
+	for (int64_t b = 0; b < work->request.problem.b; b++) {
+		const struct fkmi_state *now = &work->states[b], *before = &work->seen[b];
+		progress.changed += now->changed - before->changed;
+		progress.relocated += now->relocated - before->relocated;
+		progress.rechecked += now->rechecked - before->rechecked;
+		progress.active += fit->running[b];
+		if (work->active[b] && now->shift > progress.shift) {
+			progress.shift = now->shift;
+			progress.threshold = work->thresholds[b];
+		}
+	}
+	return params->progress(params->progress_user, &progress) != 0;
+}
+
+/* Section 4, for every running problem after iteration i: returns how many go on. */
+static int64_t judge(struct fit *fit, int32_t iteration)
+{
+	const struct fkmi_work *work = fit->work;
+	const bool tested = work->request.params.stop != FKM_STOP_FIXED;
+	int64_t going = 0;
+	for (int64_t b = 0; b < work->request.problem.b; b++) {
+		if (!fit->running[b])
+			continue;
+		const struct fkmi_state *now = &work->states[b], *before = &work->seen[b];
+		fit->n_iter[b] = iteration;
+		if (tested && now->changed == before->changed)
+			fit->reason[b] = FKM_REASON_UNCHANGED;
+		else if (tested && now->shift <= work->thresholds[b])
+			fit->reason[b] = FKM_REASON_SHIFT;
+		else {
+			going++;
+			continue;
+		}
+		fit->running[b] = 0;
+	}
+	return going;
+}
+
+static enum fkm_status update_centroids(struct fkmi_work *work)
+{
+	double before = fkmi_now();
+	if (work->request.problem.empty == FKM_EMPTY_RELOCATE)
+		FKMI_TRY(work->backend->relocate(work->device, &work->job));
+	FKMI_TRY(work->backend->finish(work->device, &work->job));
+	work->seconds.update += fkmi_now() - before;
+	return FKM_OK;
+}
+
+static bool relocated_any(const struct fkmi_work *work)
+{
+	for (int64_t b = 0; b < work->request.problem.b; b++)
+		if (work->states[b].relocated != work->seen[b].relocated)
+			return true;
+	return false;
+}
+
+static enum fkm_status iterate(struct fit *fit, int32_t run)
+{
+	struct fkmi_work *work = fit->work;
+	const struct fkm_fit_params *params = &work->request.params;
+	const int64_t b_count = work->request.problem.b;
+	enum fkmi_accumulate accumulate = FKMI_ACCUMULATE_FULL;
+	if (fit->watches)
+		FKMI_TRY(fkmi_work_states(work));
+	for (int32_t i = 1; i <= params->max_iter && !fit->cancelled; i++) {
+		double before = fkmi_now();
+		FKMI_TRY(fkmi_work_assign(work, accumulate));
+		FKMI_TRY(update_centroids(work));
+		accumulate = FKMI_ACCUMULATE_DELTA;
+		if (!fit->watches)
+			continue;
+		FKMI_TRY(fkmi_work_states(work));
+		if (params->empty == FKM_EMPTY_ERROR)
+			FKMI_TRY(refuse_empty(fit, i));
+		if (relocated_any(work))
+			accumulate = FKMI_ACCUMULATE_FULL;
+		int64_t going = judge(fit, i);
+		if (params->progress != NULL && report(fit, run, i, fkmi_now() - before)) {
+			fit->cancelled = true;
+			for (int64_t b = 0; b < b_count; b++)
+				if (fit->running[b])
+					fit->reason[b] = FKM_REASON_CANCELLED;
+		}
+		if (going == 0)
+			break;
+		if (memcmp(fit->running, work->active, (size_t)b_count * sizeof(int32_t)) != 0)
+			FKMI_TRY(fkmi_work_activate(work, fit->running));
+	}
+	return FKM_OK;
+}
+
+/* ---- runs ---- */
+
+/* Problems whose labels are already those of their final centroids need no last assignment. */
+static enum fkm_status settle(struct fit *fit)
+{
+	struct fkmi_work *work = fit->work;
+	const struct fkmi_request *request = &work->request;
+	const bool rounds = request->result.centroids != NULL && request->result.centroids_dtype == FKM_F32;
+	const bool knows = fit->watches && request->params.max_iter > 0 && !rounds;
+	int64_t unsettled = 0;
+	for (int64_t b = 0; b < request->problem.b; b++) {
+		fit->running[b] = !(knows && work->states[b].shift == 0);
+		unsettled += fit->running[b];
+	}
+	if (unsettled > 0) {
+		FKMI_TRY(fkmi_work_activate(work, fit->running));
+		if (rounds)
+			FKMI_TRY(work->backend->round_centroids(work->device, &work->job));
+		FKMI_TRY(fkmi_work_assign(work, FKMI_ACCUMULATE_NONE));
+	}
+	return fkmi_work_activate(work, NULL);
+}
+
+static enum fkm_status run_once(struct fit *fit, int32_t run)
+{
+	struct fkmi_work *work = fit->work;
+	const struct fkmi_problem *p = &work->request.problem;
+	const struct fkm_fit_params *params = &work->request.params;
+	double before = fkmi_now();
+	FKMI_TRY(fkmi_seed(work, run));
+	work->seconds.seed += fkmi_now() - before;
+	FKMI_TRY(work->backend->fill(work->device, work->job.labels, 0xFF, p->b * p->n * (int64_t)sizeof(int32_t)));
+	const bool fixed = params->stop == FKM_STOP_FIXED && params->max_iter > 0;
+	for (int64_t b = 0; b < p->b; b++) {
+		fit->running[b] = 1;
+		fit->n_iter[b] = fixed ? params->max_iter : 0;
+		fit->reason[b] = fixed ? FKM_REASON_FIXED : FKM_REASON_MAX_ITER;
+	}
+	FKMI_TRY(iterate(fit, run));
+	before = fkmi_now();
+	double assigned = work->seconds.assign;
+	FKMI_TRY(settle(fit));
+	work->seconds.finish += fkmi_now() - before - (work->seconds.assign - assigned);
+	return FKM_OK;
+}
+
+static enum fkm_status copy_centroids(struct fkmi_work *work, struct fkmi_ref to, struct fkmi_ref from, int64_t b)
+{
+	const int64_t bytes = work->request.problem.k * work->request.problem.d * (int64_t)sizeof(double);
+	return work->backend->copy(work->device, fkmi_ref_add(to, b * bytes), fkmi_ref_add(from, b * bytes), bytes);
+}
+
+/* All runs; leaves labels and centroids of each problem's best one in the job. */
+static enum fkm_status run_all(struct fit *fit)
+{
+	struct fkmi_work *work = fit->work;
+	const struct fkmi_problem *p = &work->request.problem;
+	const int32_t runs = work->request.params.n_init;
+	for (int32_t run = 0; run < runs && !fit->cancelled; run++) {
+		FKMI_TRY(run_once(fit, run));
+		if (runs == 1)
+			break;
+		FKMI_TRY(fkmi_work_inertia(work, fit->inertia));
+		for (int64_t b = 0; b < p->b; b++) {
+			if (run > 0 && !(fit->inertia[b] < fit->best_inertia[b]))
+				continue;
+			fit->best_inertia[b] = fit->inertia[b];
+			fit->best_n_iter[b] = fit->n_iter[b];
+			fit->best_reason[b] = fit->reason[b];
+			FKMI_TRY(copy_centroids(work, work->best, work->job.centroids, b));
+		}
+	}
+	if (runs == 1) {
+		memcpy(fit->best_n_iter, fit->n_iter, (size_t)p->b * sizeof(int32_t));
+		memcpy(fit->best_reason, fit->reason, (size_t)p->b * sizeof(int32_t));
+		return FKM_OK;
+	}
+	FKMI_TRY(work->backend->copy(work->device, work->job.centroids, work->best,
+								 p->b * p->k * p->d * (int64_t)sizeof(double)));
+	return fkmi_work_assign(work, FKMI_ACCUMULATE_NONE);
+}
+
+static enum fkm_status fit_and_deliver(struct fit *fit, struct fkm_fit_result *result)
+{
+	struct fkmi_work *work = fit->work;
+	const struct fkm_fit_result *wanted = &work->request.result;
+	const size_t b = (size_t)work->request.problem.b;
+	FKMI_TRY(set_thresholds(work));
+	FKMI_TRY(run_all(fit));
+	double before = fkmi_now();
+	if (wanted->inertia != NULL || wanted->distances != NULL)
+		FKMI_TRY(fkmi_work_inertia(work, wanted->inertia != NULL ? fit->inertia : NULL));
+	work->seconds.finish += fkmi_now() - before;
+	FKMI_TRY(fkmi_work_deliver(work, result));
+	if (wanted->inertia != NULL)
+		memcpy(wanted->inertia, fit->inertia, b * sizeof(double));
+	if (wanted->n_iter != NULL)
+		memcpy(wanted->n_iter, fit->best_n_iter, b * sizeof(int32_t));
+	if (wanted->reason != NULL)
+		memcpy(wanted->reason, fit->best_reason, b * sizeof(int32_t));
+	return fit->cancelled ? FKM_CANCELLED : FKM_OK;
+}
+
+enum fkm_status fkm_fit(struct fkm_context *context, const struct fkm_array *points,
+						const struct fkm_fit_params *params, struct fkm_fit_result *result)
+{
+	struct fkmi_request request;
+	struct fkmi_work work;
+	struct fit fit = {0};
+	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_FIT, true, points, NULL, NULL, params, result, &request));
+	FKMI_TRY(fkmi_work_plan(context, &request, &work));
+	enum fkm_status status = fkmi_work_open(&work);
+	if (status == FKM_OK)
+		status = fit_allocate(&fit, &work);
+	if (status == FKM_OK)
+		status = fit_and_deliver(&fit, result);
+	fit_free(&fit);
+	return fkmi_work_end(&work, status);
+}
+
+enum fkm_status fkm_fit_workspace(struct fkm_context *context, const struct fkm_array *points,
+								  const struct fkm_fit_params *params, const struct fkm_fit_result *result,
+								  int64_t *bytes)
+{
+	struct fkmi_request request;
+	struct fkmi_work work;
+	if (bytes == NULL)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "bytes is NULL");
+	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_FIT, false, points, NULL, NULL, params, result, &request));
+	request.params.workspace = NULL;
+	FKMI_TRY(fkmi_work_plan(context, &request, &work));
+	*bytes = work.workspace_bytes;
+	return FKM_OK;
+}

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "job.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "clock.h"
+#include "error.h"
+#include "workspace.h"
+
+#define FKMI_INLINE static inline
+#include "kernels/common/exact.h"
+
+/* ---- memory ---- */
+
+/* Takes a piece of the block; only measures while the block is none. */
+static struct fkmi_ref stage(struct fkmi_work *work, bool wanted, int64_t bytes)
+{
+	const struct fkmi_ref none = {0};
+	if (!wanted)
+		return none;
+	struct fkmi_ref ref = fkmi_ref_add(work->block, work->workspace_bytes);
+	work->workspace_bytes += (bytes + 255) / 256 * 256;
+	return ref;
+}
+
+/* Whether the steps can use the caller's memory as it is. */
+static bool in_place(const struct fkmi_work *work, enum fkm_memory memory)
+{
+	return memory == FKM_MEMORY_DEVICE || work->device->limits.host_memory;
+}
+
+static int64_t packed_bytes(const struct fkm_array *array)
+{
+	return array->batch * array->rows * array->dims * fkmi_dtype_bytes(array->dtype);
+}
+
+static struct fkmi_ref ref_of(const struct fkm_array *array)
+{
+	return (struct fkmi_ref){(void *)(uintptr_t)array->data, array->offset_bytes};
+}
+
+/* An output that the caller may have given: made in place, or staged, or none. */
+static struct fkmi_ref place_output(struct fkmi_work *work, void *given, int64_t bytes)
+{
+	const struct fkmi_ref caller = {given, 0};
+	if (given == NULL || in_place(work, work->request.result.memory))
+		return caller;
+	return stage(work, true, bytes);
+}
+
+/* Arrays beside the job's own: copies of host arrays and results for a device with memory of its own, and the core's.
+ */
+static void place_staging(struct fkmi_work *work)
+{
+	const struct fkmi_request *request = &work->request;
+	const struct fkmi_problem *p = &request->problem;
+	const struct fkm_fit_result *result = &request->result;
+	struct fkmi_job *job = &work->job;
+
+	bool staged = !in_place(work, request->points.memory);
+	job->points = staged ? stage(work, true, packed_bytes(&request->points)) : ref_of(&request->points);
+	job->point_row_stride = staged ? p->d : request->points.row_stride;
+	job->point_batch_stride = staged ? p->n * p->d : request->points.batch_stride;
+	if (p->weighted) {
+		staged = !in_place(work, request->weights.memory);
+		job->weights = staged ? stage(work, true, packed_bytes(&request->weights)) : ref_of(&request->weights);
+		job->weights_dtype = request->weights.dtype;
+		job->weights_batch_stride = request->weights.batch == 1 ? 0 : staged ? p->n : request->weights.batch_stride;
+	}
+	if (request->start.rows > 0) {
+		staged = !in_place(work, request->start.memory);
+		work->start = staged ? stage(work, true, packed_bytes(&request->start)) : ref_of(&request->start);
+	}
+	work->rows = stage(work, p->fits && p->init == FKM_INIT_RANDOM, p->b * p->k * (int64_t)sizeof(int64_t));
+	work->best = stage(work, p->fits && request->params.n_init > 1, p->b * p->k * p->d * (int64_t)sizeof(double));
+	work->order = place_output(work, result->order, p->b * p->n * (int64_t)sizeof(int64_t));
+	work->offsets = place_output(work, result->offsets, p->b * (p->k + 1) * (int64_t)sizeof(int64_t));
+	work->centroids_out =
+		place_output(work, result->centroids, p->b * p->k * p->d * fkmi_dtype_bytes(result->centroids_dtype));
+}
+
+enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_request *request, struct fkmi_work *work)
+{
+	memset(work, 0, sizeof *work);
+	work->context = context;
+	work->device = context->device;
+	work->backend = context->device->backend;
+	work->request = *request;
+	work->job.problem = request->problem;
+	place_staging(work);
+	int64_t staging = work->workspace_bytes;
+	const struct fkm_fit_params *params = &request->params;
+	const char *forced = params->kernel != NULL ? params->kernel : getenv("FKM_KERNEL");
+	work->plan_request = (struct fkmi_plan_request){
+		.backend = work->backend,
+		.limits = &work->device->limits,
+		.problem = &request->problem,
+		.kernel = forced,
+		.chunk_rows = params->chunk_rows,
+		.memory_bytes = params->workspace != NULL ? params->workspace_bytes : context->memory_budget_bytes,
+		.extra_bytes = staging,
+	};
+	FKMI_TRY(fkmi_plan_make(&work->plan_request, &work->job.plan, NULL));
+	work->workspace_bytes = staging + fkmi_workspace_bytes(&request->problem, &work->job.plan);
+	return FKM_OK;
+}
+
+static enum fkm_status take_memory(struct fkmi_work *work)
+{
+	const struct fkm_fit_params *params = &work->request.params;
+	const int64_t b = work->request.problem.b;
+	work->states = calloc((size_t)b, sizeof *work->states);
+	work->seen = calloc((size_t)b, sizeof *work->seen);
+	work->active = calloc((size_t)b, sizeof *work->active);
+	work->thresholds = calloc((size_t)b, sizeof *work->thresholds);
+	if (work->states == NULL || work->seen == NULL || work->active == NULL || work->thresholds == NULL)
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for the states of %lld problems", (long long)b);
+	int64_t bytes = work->workspace_bytes;
+	if (params->workspace != NULL) {
+		if (params->workspace_bytes < bytes)
+			return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "workspace_bytes is %lld where %lld are needed",
+							 (long long)params->workspace_bytes, (long long)bytes);
+		work->block = (struct fkmi_ref){params->workspace, 0};
+	} else {
+		FKMI_TRY(work->backend->alloc(work->device, bytes, &work->block));
+		work->owns_block = true;
+	}
+	work->workspace_bytes = 0;
+	place_staging(work);
+	fkmi_workspace_place(&work->job, fkmi_ref_add(work->block, work->workspace_bytes));
+	work->workspace_bytes = bytes;
+	return FKM_OK;
+}
+
+void fkmi_work_close(struct fkmi_work *work)
+{
+	if (work->owns_block && !work->context->lost) /* a lost device takes its memory with it */
+		work->backend->free(work->device, work->block);
+	free(work->states);
+	free(work->seen);
+	free(work->active);
+	free(work->thresholds);
+}
+
+/* ---- moving arrays ---- */
+
+/* A caller's host array to packed device memory. */
+static enum fkm_status upload_array(struct fkmi_work *work, const struct fkm_array *array, struct fkmi_ref to)
+{
+	const int64_t element = fkmi_dtype_bytes(array->dtype);
+	const char *from = array->data;
+	bool rows_packed = array->row_stride == array->dims || array->rows == 1;
+	int64_t problem_bytes = array->rows * array->dims * element;
+	if (rows_packed && (array->batch == 1 || array->batch_stride == array->rows * array->dims))
+		return work->backend->upload(work->device, to, from, array->batch * problem_bytes);
+	for (int64_t b = 0; b < array->batch; b++) {
+		const char *problem = from + b * array->batch_stride * element;
+		struct fkmi_ref target = fkmi_ref_add(to, b * problem_bytes);
+		if (rows_packed) {
+			FKMI_TRY(work->backend->upload(work->device, target, problem, problem_bytes));
+			continue;
+		}
+		for (int64_t i = 0; i < array->rows; i++)
+			FKMI_TRY(work->backend->upload(work->device, fkmi_ref_add(target, i * array->dims * element),
+										   problem + i * array->row_stride * element, array->dims * element));
+	}
+	return FKM_OK;
+}
+
+static enum fkm_status upload_inputs(struct fkmi_work *work)
+{
+	const struct fkmi_request *request = &work->request;
+	if (!in_place(work, request->points.memory))
+		FKMI_TRY(upload_array(work, &request->points, work->job.points));
+	if (request->problem.weighted && !in_place(work, request->weights.memory))
+		FKMI_TRY(upload_array(work, &request->weights, work->job.weights));
+	if (request->start.data != NULL && !in_place(work, request->start.memory))
+		FKMI_TRY(upload_array(work, &request->start, work->start));
+	return FKM_OK;
+}
+
+enum fkm_status fkmi_work_activate(struct fkmi_work *work, const int32_t *active)
+{
+	const int64_t b = work->request.problem.b;
+	for (int64_t i = 0; i < b; i++)
+		work->active[i] = active == NULL ? 1 : active[i];
+	return work->backend->upload(work->device, work->job.active, work->active, b * (int64_t)sizeof(int32_t));
+}
+
+enum fkm_status fkmi_work_states(struct fkmi_work *work)
+{
+	struct fkmi_state *older = work->seen;
+	work->seen = work->states;
+	work->states = older;
+	return work->backend->download(work->device, work->states, work->job.state,
+								   work->request.problem.b * (int64_t)sizeof *work->states);
+}
+
+/* ---- checking and setting up ---- */
+
+/* "points[3][17]" or, in a batch, "points[1][3][17]"; columns 0: "weights[3]". */
+static void describe_place(char *text, size_t bytes, const char *name, int64_t batch, int64_t b, int64_t flat,
+						   int64_t columns)
+{
+	char problem[32] = "";
+	if (batch > 1)
+		snprintf(problem, sizeof problem, "[%lld]", (long long)b);
+	if (columns == 0)
+		snprintf(text, bytes, "%s%s[%lld]", name, problem, (long long)flat);
+	else
+		snprintf(text, bytes, "%s%s[%lld][%lld] (row %lld, column %lld)", name, problem, (long long)(flat / columns),
+				 (long long)(flat % columns), (long long)(flat / columns), (long long)(flat % columns));
+}
+
+static enum fkm_status judge_inputs(struct fkmi_work *work)
+{
+	const struct fkmi_problem *p = &work->request.problem;
+	const double most = 0x1p500, least = 0x1p-500;
+	char place[128];
+	for (int64_t b = 0; b < p->b; b++) {
+		const struct fkmi_state *state = &work->states[b];
+		if (state->bad_point >= 0) {
+			describe_place(place, sizeof place, "points", p->b, b, state->bad_point, p->d);
+			return fkmi_fail(FKM_ERROR_NONFINITE, "%s is NaN or infinite", place);
+		}
+		if (!p->weighted)
+			continue;
+		if (state->bad_weight >= 0) {
+			describe_place(place, sizeof place, "weights", p->b, b, state->bad_weight, 0);
+			return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s is negative, NaN or infinite", place);
+		}
+		describe_place(place, sizeof place, "weights", 1, 0, b, 0);
+		if (state->weight_max == 0)
+			return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s are all zero", p->b > 1 ? place : "weights");
+		if (state->weight_max > most || state->weight_max < least)
+			return fkmi_fail(FKM_ERROR_OVERFLOW, "the largest of weights is %g; it lies in 2^-500 to 2^500",
+							 state->weight_max);
+	}
+	return FKM_OK;
+}
+
+static enum fkm_status set_up(struct fkmi_work *work)
+{
+	const struct fkmi_backend *backend = work->backend;
+	const struct fkmi_job *job = &work->job;
+	const struct fkmi_problem *p = &job->problem;
+	for (int64_t b = 0; b < p->b; b++)
+		work->states[b] = (struct fkmi_state){.bad_point = -1,
+											  .bad_weight = -1,
+											  .bad_centroid = -1,
+											  .bad_label = -1,
+											  .first_empty = -1,
+											  .weight_max = 1,
+											  .weight_min = 1,
+											  .weight_scale = 1};
+	FKMI_TRY(backend->upload(work->device, job->state, work->states, p->b * (int64_t)sizeof *work->states));
+	FKMI_TRY(fkmi_work_activate(work, NULL));
+	FKMI_TRY(backend->check_points(work->device, job));
+	if (p->weighted)
+		FKMI_TRY(backend->check_weights(work->device, job));
+	if (!work->request.params.trust_finite) {
+		FKMI_TRY(fkmi_work_states(work));
+		FKMI_TRY(judge_inputs(work));
+	}
+	if (p->metric == FKM_METRIC_COSINE)
+		FKMI_TRY(backend->row_norms(work->device, job));
+	return backend->grids(work->device, job);
+}
+
+enum fkm_status fkmi_work_open(struct fkmi_work *work)
+{
+	work->started = fkmi_now();
+	FKMI_TRY(take_memory(work));
+	FKMI_TRY(upload_inputs(work));
+	double copied = fkmi_now();
+	work->seconds.copy = copied - work->started;
+	FKMI_TRY(set_up(work));
+	work->seconds.check = fkmi_now() - copied;
+	return FKM_OK;
+}
+
+enum fkm_status fkmi_work_load_start(struct fkmi_work *work)
+{
+	const struct fkm_array *start = &work->request.start;
+	const struct fkmi_problem *p = &work->request.problem;
+	bool staged = !in_place(work, start->memory);
+	int64_t row_stride = staged ? start->dims : start->row_stride;
+	int64_t batch_stride = start->batch == 1 ? 0 : staged ? start->rows * start->dims : start->batch_stride;
+	FKMI_TRY(
+		work->backend->load_centroids(work->device, &work->job, work->start, start->dtype, row_stride, batch_stride));
+	if (work->request.params.trust_finite)
+		return FKM_OK;
+	FKMI_TRY(fkmi_work_states(work));
+	for (int64_t b = 0; b < p->b; b++) {
+		char place[128];
+		if (work->states[b].bad_centroid < 0)
+			continue;
+		describe_place(place, sizeof place, "centroids", p->b, b, work->states[b].bad_centroid, p->d);
+		return fkmi_fail(FKM_ERROR_NONFINITE, "%s is NaN, infinite or beyond 2^200", place);
+	}
+	return FKM_OK;
+}
+
+enum fkm_status fkmi_work_load_labels(struct fkmi_work *work)
+{
+	const struct fkmi_problem *p = &work->request.problem;
+	const struct fkmi_job *job = &work->job;
+	const int64_t bytes = p->b * p->n * (int64_t)sizeof(int32_t);
+	const struct fkmi_ref given = {(void *)(uintptr_t)work->request.labels, 0};
+	if (in_place(work, work->request.points.memory))
+		FKMI_TRY(work->backend->copy(work->device, job->labels, given, bytes));
+	else
+		FKMI_TRY(work->backend->upload(work->device, job->labels, work->request.labels, bytes));
+	FKMI_TRY(work->backend->count(work->device, job));
+	FKMI_TRY(fkmi_work_states(work));
+	for (int64_t b = 0; b < p->b; b++) {
+		char place[128];
+		if (work->states[b].bad_label < 0)
+			continue;
+		describe_place(place, sizeof place, "labels", p->b, b, work->states[b].bad_label, 0);
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s is outside 0 to %lld", place, (long long)(p->k - 1));
+	}
+	return FKM_OK;
+}
+
+/* ---- running ---- */
+
+enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate accumulate)
+{
+	const struct fkmi_backend *backend = work->backend;
+	const struct fkmi_job *job = &work->job;
+	const struct fkmi_problem *p = &job->problem;
+	double before = fkmi_now();
+	if (accumulate == FKMI_ACCUMULATE_FULL) {
+		FKMI_TRY(backend->fill(work->device, job->sums, 0, p->b * p->k * p->d * (int64_t)sizeof(int64_t)));
+		FKMI_TRY(backend->fill(work->device, job->weight_sums, 0, p->b * p->k * (int64_t)sizeof(int64_t)));
+	}
+	const bool fused = job->plan.fused;
+	FKMI_TRY(backend->prepare(work->device, job));
+	for (int64_t row = 0; row < p->n; row += job->plan.chunk_rows) {
+		int64_t rows = p->n - row < job->plan.chunk_rows ? p->n - row : job->plan.chunk_rows;
+		struct fkmi_span span = {row, rows};
+		FKMI_TRY(backend->assign(work->device, job, span, fused ? accumulate : FKMI_ACCUMULATE_NONE));
+		double assigned = fkmi_now();
+		work->seconds.assign += assigned - before;
+		before = assigned;
+		if (!fused && accumulate != FKMI_ACCUMULATE_NONE) {
+			FKMI_TRY(backend->accumulate(work->device, job, span, accumulate));
+			double accumulated = fkmi_now();
+			work->seconds.update += accumulated - before;
+			before = accumulated;
+		}
+	}
+	return FKM_OK;
+}
+
+enum fkm_status fkmi_work_inertia(struct fkmi_work *work, double *inertia)
+{
+	const struct fkmi_job *job = &work->job;
+	const struct fkmi_problem *p = &job->problem;
+	for (int64_t row = 0; row < p->n; row += job->plan.chunk_rows) {
+		struct fkmi_span span = {row, p->n - row < job->plan.chunk_rows ? p->n - row : job->plan.chunk_rows};
+		FKMI_TRY(work->backend->distances(work->device, job, span));
+	}
+	if (inertia == NULL)
+		return FKM_OK;
+	FKMI_TRY(fkmi_work_states(work));
+	const double low = fkmi_power2(-fkmi_grid_bits(p->n));
+	for (int64_t b = 0; b < p->b; b++) {
+		const struct fkmi_state *now = &work->states[b], *before = &work->seen[b];
+		if (work->active[b])
+			inertia[b] = ((double)(now->inertia_high - before->inertia_high) +
+						  (double)(now->inertia_low - before->inertia_low) * low) /
+						 now->inertia_scale;
+	}
+	return FKM_OK;
+}
+
+/* ---- results ---- */
+
+/* Device memory to the caller's array, unless it was made there. */
+static enum fkm_status give(struct fkmi_work *work, void *to, struct fkmi_ref from, int64_t bytes)
+{
+	if (to == NULL)
+		return FKM_OK;
+	if (in_place(work, work->request.result.memory)) {
+		const struct fkmi_ref target = {to, 0};
+		if (from.base == to && from.offset == 0)
+			return FKM_OK;
+		return work->backend->copy(work->device, target, from, bytes);
+	}
+	return work->backend->download(work->device, to, from, bytes);
+}
+
+static enum fkm_status fill_diagnosis(struct fkmi_work *work, struct fkm_diagnosis *diagnosis)
+{
+	const struct fkmi_problem *p = &work->request.problem;
+	const struct fkmi_tile *tile = work->job.plan.tile;
+	memset(diagnosis, 0, sizeof *diagnosis);
+	FKMI_TRY(fkmi_work_states(work));
+	for (int64_t b = 0; b < p->b; b++) {
+		diagnosis->rechecked += work->states[b].rechecked;
+		diagnosis->exact_ties += work->states[b].ties;
+		diagnosis->relocations += work->states[b].relocated;
+	}
+	diagnosis->workspace_bytes = work->workspace_bytes;
+	snprintf(diagnosis->kernel, sizeof diagnosis->kernel, "%s", tile->name);
+	snprintf(diagnosis->tile, sizeof diagnosis->tile, "%d x %d", tile->points, tile->centroids);
+	diagnosis->fused = work->job.plan.fused;
+	diagnosis->threads = work->device->limits.host_memory ? work->device->limits.units : 0;
+	return FKM_OK;
+}
+
+/* Empty clusters from the counts on the device, a block at a time. */
+static enum fkm_status count_empty(struct fkmi_work *work, int64_t *empty)
+{
+	enum { BLOCK = 4096 };
+	int64_t counts[BLOCK];
+	const int64_t all = work->request.problem.b * work->request.problem.k;
+	*empty = 0;
+	for (int64_t first = 0; first < all; first += BLOCK) {
+		int64_t n = all - first < BLOCK ? all - first : BLOCK;
+		FKMI_TRY(work->backend->download(work->device, counts,
+										 fkmi_ref_add(work->job.counts, first * (int64_t)sizeof(int64_t)),
+										 n * (int64_t)sizeof(int64_t)));
+		for (int64_t i = 0; i < n; i++)
+			*empty += counts[i] == 0;
+	}
+	return FKM_OK;
+}
+
+enum fkm_status fkmi_work_deliver(struct fkmi_work *work, struct fkm_fit_result *result)
+{
+	const struct fkmi_backend *backend = work->backend;
+	const struct fkmi_job *job = &work->job;
+	const struct fkmi_problem *p = &job->problem;
+	const struct fkm_fit_result *wanted = &work->request.result;
+	double before = fkmi_now();
+	FKMI_TRY(backend->count(work->device, job));
+	if (wanted->order != NULL)
+		FKMI_TRY(backend->sort(work->device, job, work->order, work->offsets));
+	if (wanted->centroids != NULL)
+		FKMI_TRY(backend->store_centroids(work->device, job, work->centroids_out, wanted->centroids_dtype));
+	FKMI_TRY(give(work, wanted->labels, job->labels, p->b * p->n * (int64_t)sizeof(int32_t)));
+	FKMI_TRY(give(work, wanted->centroids, work->centroids_out,
+				  p->b * p->k * p->d * fkmi_dtype_bytes(wanted->centroids_dtype)));
+	FKMI_TRY(give(work, wanted->counts, job->counts, p->b * p->k * (int64_t)sizeof(int64_t)));
+	FKMI_TRY(give(work, wanted->order, work->order, p->b * p->n * (int64_t)sizeof(int64_t)));
+	FKMI_TRY(give(work, wanted->offsets, work->offsets, p->b * (p->k + 1) * (int64_t)sizeof(int64_t)));
+	FKMI_TRY(give(work, wanted->distances, job->distances, p->b * p->n * (int64_t)sizeof(double)));
+	FKMI_TRY(fill_diagnosis(work, &result->diagnosis));
+	FKMI_TRY(count_empty(work, &result->diagnosis.empty_clusters));
+	double now = fkmi_now();
+	work->seconds.finish += now - before;
+	work->seconds.total = now - work->started;
+	result->diagnosis.seconds = work->seconds;
+	return FKM_OK;
+}
+
+enum fkm_status fkmi_work_end(struct fkmi_work *work, enum fkm_status status)
+{
+	if (status == FKM_ERROR_DEVICE_LOST)
+		work->context->lost = true;
+	fkmi_work_close(work);
+	return status;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One public call in progress: its plan, its workspace, and the moves between the caller's arrays and the device that
+ * every call makes. The order is open, steps, deliver, close.
+ */
+#ifndef FKMI_JOB_H
+#define FKMI_JOB_H
+
+#include "plan.h"
+#include "validate.h"
+
+struct fkmi_work {
+	struct fkm_context *context;
+	struct fkmi_device *device;
+	const struct fkmi_backend *backend;
+	struct fkmi_request request;
+	struct fkmi_job job;
+
+	struct fkmi_ref block; /* the whole workspace */
+	bool owns_block;
+	int64_t workspace_bytes;
+	struct fkmi_plan_request plan_request; /* what the planner was asked */
+
+	struct fkmi_ref rows;                          /* int64 [b, K]: random rows, only when they are drawn */
+	struct fkmi_ref best;                          /* f64 [b, K, d]: centroids of the best run, only with several */
+	struct fkmi_ref start;                         /* the caller's centroids on the device */
+	struct fkmi_ref order, offsets, centroids_out; /* where results are made: the caller's memory or staging */
+
+	struct fkmi_state *states; /* [b], as last downloaded: counters grow over the call */
+	struct fkmi_state *seen;   /* [b], as downloaded the time before */
+	int32_t *active;           /* [b], as last uploaded */
+	double *thresholds;        /* [b] */
+	struct fkm_seconds seconds;
+	double started;
+};
+
+/* Plans the call and fills in where its memory would go; bytes of workspace in work->workspace_bytes. No
+ * allocation. On failure work->plan_request still holds what was asked; it points into *work. */
+enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_request *request, struct fkmi_work *work);
+
+/*
+ * After fkmi_work_plan: takes memory, brings host arrays to the device, checks points and weights, makes row norms and
+ * grids. Also on failure the caller must call fkmi_work_close.
+ */
+enum fkm_status fkmi_work_open(struct fkmi_work *work);
+void fkmi_work_close(struct fkmi_work *work);
+
+/* Marks the problems with active[b] != 0 (NULL: all) as those that steps work on. */
+enum fkm_status fkmi_work_activate(struct fkmi_work *work, const int32_t *active);
+
+/* Waits and brings the states to work->states; what was there goes to work->seen. */
+enum fkm_status fkmi_work_states(struct fkmi_work *work);
+
+/* Centroids from the request's start array; fails where it is not finite. */
+enum fkm_status fkmi_work_load_start(struct fkmi_work *work);
+
+/* Labels from the request's labels; fails where one is out of range. */
+enum fkm_status fkmi_work_load_labels(struct fkmi_work *work);
+
+/* prepare and assign of all active problems; accumulate says what becomes of the sums. */
+enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate accumulate);
+
+/* Distances (where wanted) and the inertia of each active problem into inertia[b] (NULL: not wanted). */
+enum fkm_status fkmi_work_inertia(struct fkmi_work *work, double *inertia);
+
+/* Copies everything that result wants from the device and fills its diagnosis. */
+enum fkm_status fkmi_work_deliver(struct fkmi_work *work, struct fkm_fit_result *result);
+
+/* Notes a lost device in the context and passes status on: the last thing that a public call does. */
+enum fkm_status fkmi_work_end(struct fkmi_work *work, enum fkm_status status);
+
+#endif

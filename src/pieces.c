@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps of a fit as calls of their own: predict, update, inertia. */
+#include "clock.h"
+#include "error.h"
+#include "job.h"
+
+static enum fkm_status predict(struct fkmi_work *work, struct fkm_fit_result *result)
+{
+	const struct fkm_fit_result *wanted = &work->request.result;
+	const struct fkmi_problem *p = &work->request.problem;
+	FKMI_TRY(fkmi_work_load_start(work));
+	FKMI_TRY(work->backend->fill(work->device, work->job.labels, 0xFF, p->b * p->n * (int64_t)sizeof(int32_t)));
+	FKMI_TRY(fkmi_work_assign(work, FKMI_ACCUMULATE_NONE));
+	double before = fkmi_now();
+	if (wanted->inertia != NULL || wanted->distances != NULL)
+		FKMI_TRY(fkmi_work_inertia(work, wanted->inertia));
+	work->seconds.finish += fkmi_now() - before;
+	return fkmi_work_deliver(work, result);
+}
+
+enum fkm_status fkm_predict(struct fkm_context *context, const struct fkm_array *points,
+							const struct fkm_array *centroids, const struct fkm_fit_params *params,
+							struct fkm_fit_result *result)
+{
+	struct fkmi_request request;
+	struct fkmi_work work;
+	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_PREDICT, true, points, centroids, NULL, params, result, &request));
+	request.result.centroids = NULL;
+	FKMI_TRY(fkmi_work_plan(context, &request, &work));
+	enum fkm_status status = fkmi_work_open(&work);
+	if (status == FKM_OK)
+		status = predict(&work, result);
+	return fkmi_work_end(&work, status);
+}
+
+static enum fkm_status update(struct fkmi_work *work, struct fkm_fit_result *result)
+{
+	const struct fkmi_backend *backend = work->backend;
+	const struct fkmi_job *job = &work->job;
+	const struct fkmi_problem *p = &job->problem;
+	FKMI_TRY(fkmi_work_load_start(work));
+	FKMI_TRY(fkmi_work_load_labels(work));
+	double before = fkmi_now();
+	FKMI_TRY(backend->fill(work->device, job->sums, 0, p->b * p->k * p->d * (int64_t)sizeof(int64_t)));
+	FKMI_TRY(backend->fill(work->device, job->weight_sums, 0, p->b * p->k * (int64_t)sizeof(int64_t)));
+	const struct fkmi_span all = {0, p->n};
+	FKMI_TRY(backend->accumulate(work->device, job, all, FKMI_ACCUMULATE_FULL));
+	if (p->empty == FKM_EMPTY_RELOCATE)
+		FKMI_TRY(backend->relocate(work->device, job));
+	FKMI_TRY(backend->finish(work->device, job));
+	work->seconds.update = fkmi_now() - before;
+	if (p->empty == FKM_EMPTY_ERROR) {
+		FKMI_TRY(fkmi_work_states(work));
+		for (int64_t b = 0; b < p->b; b++)
+			if (work->states[b].empty > 0)
+				return fkmi_fail(FKM_ERROR_EMPTY_CLUSTER, "cluster %lld of problem %lld has no points",
+								 (long long)work->states[b].first_empty, (long long)b);
+	}
+	return fkmi_work_deliver(work, result);
+}
+
+enum fkm_status fkm_update(struct fkm_context *context, const struct fkm_array *points, const int32_t *labels,
+						   const struct fkm_array *previous, const struct fkm_fit_params *params,
+						   struct fkm_fit_result *result)
+{
+	struct fkmi_request request;
+	struct fkmi_work work;
+	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_UPDATE, true, points, previous, labels, params, result, &request));
+	request.result.labels = NULL;
+	request.result.order = request.result.offsets = NULL;
+	request.result.distances = NULL;
+	request.problem.wants_distances = false;
+	FKMI_TRY(fkmi_work_plan(context, &request, &work));
+	enum fkm_status status = fkmi_work_open(&work);
+	if (status == FKM_OK)
+		status = update(&work, result);
+	if (status == FKM_OK && request.result.n_iter != NULL)
+		for (int64_t b = 0; b < request.problem.b; b++)
+			request.result.n_iter[b] = 0;
+	return fkmi_work_end(&work, status);
+}
+
+static enum fkm_status inertia_of_labels(struct fkmi_work *work, double *inertia)
+{
+	FKMI_TRY(fkmi_work_load_start(work));
+	FKMI_TRY(fkmi_work_load_labels(work));
+	return fkmi_work_inertia(work, inertia);
+}
+
+enum fkm_status fkm_inertia(struct fkm_context *context, const struct fkm_array *points,
+							const struct fkm_array *centroids, const int32_t *labels,
+							const struct fkm_fit_params *params, double *inertia)
+{
+	struct fkmi_request request;
+	struct fkmi_work work;
+	if (inertia == NULL)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "inertia is NULL");
+	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_INERTIA, true, points, centroids, labels, params, NULL, &request));
+	FKMI_TRY(fkmi_work_plan(context, &request, &work));
+	enum fkm_status status = fkmi_work_open(&work);
+	if (status == FKM_OK)
+		status = inertia_of_labels(&work, inertia);
+	return fkmi_work_end(&work, status);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is checked at the public boundary, once: below it the core and the backends assert. Nothing here reads data. */
+#ifndef FKMI_VALIDATE_H
+#define FKMI_VALIDATE_H
+
+#include "backend.h"
+#include "context.h"
+
+/*
+ * Copies a caller's params struct of given_size bytes over *known (already holding the defaults). A smaller struct
+ * than this library's first version, or a larger one with bytes set that this library does not know, is refused.
+ */
+enum fkm_status fkmi_read_struct(const char *type, const void *given, size_t given_size, void *known,
+								 size_t known_size);
+
+/* A caller's array with its strides made explicit and checked: sizes, overflow, alignment, memory kind. */
+struct fkmi_array_rules {
+	const char *name; /* for messages: "points" */
+	uint32_t dtypes;  /* bits 1 << enum fkm_dtype that are allowed */
+	bool may_be_null; /* data NULL is allowed */
+	int64_t batch;    /* required batch, or 1 (shared); 0: any */
+	int64_t rows;     /* required rows; 0: any */
+	int64_t dims;     /* required dims; 0: any */
+};
+enum fkm_status fkmi_check_array(const struct fkm_context *context, const struct fkmi_array_rules *rules,
+								 const struct fkm_array *given, struct fkm_array *array);
+
+/* Everything about a call that is checked and made explicit. */
+struct fkmi_request {
+	struct fkm_fit_params params; /* with all defaults filled in */
+	struct fkm_fit_result result; /* copy of the caller's, for the pointers */
+	struct fkm_array points;
+	struct fkm_array start;   /* init_centroids, centroids or previous; data NULL if none */
+	struct fkm_array weights; /* data NULL if none */
+	const int32_t *labels;    /* fkm_update, fkm_inertia */
+	struct fkmi_problem problem;
+};
+
+enum fkmi_call { FKMI_CALL_FIT, FKMI_CALL_PREDICT, FKMI_CALL_UPDATE, FKMI_CALL_INERTIA };
+
+/*
+ * Validates the arguments of one public call into *request. centroids is the separate argument of predict, update and
+ * inertia, NULL for a fit. params and result may be NULL (defaults; no outputs). with_data: false for queries, where
+ * data pointers may be NULL.
+ */
+enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_call call, bool with_data,
+								const struct fkm_array *points, const struct fkm_array *centroids,
+								const int32_t *labels, const struct fkm_fit_params *params,
+								const struct fkm_fit_result *result, struct fkmi_request *request);
+
+#endif

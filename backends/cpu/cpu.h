@@ -13,9 +13,11 @@
 struct fkmi_pool;
 /* fn(argument, thread, threads) runs once on each of the pool's threads; the caller's thread is thread 0. */
 typedef void (*fkmi_pool_fn)(void *argument, int thread, int threads);
+/* Makes a pool of as many threads as the system gives, at most those asked for (at least 1). */
 enum fkm_status fkmi_pool_create(int threads, struct fkmi_pool **pool);
 void fkmi_pool_destroy(struct fkmi_pool *pool);
 int fkmi_pool_threads(const struct fkmi_pool *pool);
+/* Returns when every thread has. Not from two threads at once, and not from within fn. */
 void fkmi_pool_run(struct fkmi_pool *pool, fkmi_pool_fn fn, void *argument);
 
 /* ---- features of the machine: bits of fkmi_limits.features ---- */
@@ -24,7 +26,11 @@ enum {
 	FKMI_CPU_AVX2 = 1 << 1,   /* AVX2, FMA and F16C */
 	FKMI_CPU_AVX512 = 1 << 2, /* F, BW, DQ, VL */
 };
+/* What the machine has, capped by the environment's FKM_CPU_ISA (portable, sse2, avx2 or avx512), which is read once
+ * per process, at the first call. Cheap; thread-safe. */
 uint64_t fkmi_cpu_features(void);
+/* FKM_ERROR_INVALID_ARGUMENT if FKM_CPU_ISA is set to anything else. */
+enum fkm_status fkmi_cpu_check_isa(void);
 
 struct fkmi_cpu {
 	struct fkmi_device device; /* first */
@@ -45,16 +51,20 @@ double fkmi_cpu_distance(const double *x, const double *c, int64_t d);
 /* Adds sign * q (section 3.2; sign +1 or -1) of a row of doubles to sums: scale[j] = 2^g_j, weight = w (1: none). */
 void fkmi_cpu_accumulate_row(const double *x, double weight, const double *scale, int64_t d, int sign, int64_t *sums);
 
+/* ---- team.c: scratch of the steps outside assign/ ---- */
+/* What these steps need of the job's scratch, of which fkmi_cpu_scratch_bytes() must say at least as much. They
+ * overwrite it freely: prepare() comes between any of them and the next assign(). */
+int64_t fkmi_cpu_step_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem);
+
 /* ---- assign.c: the steps prepare, assign, accumulate; tiles, scratch_bytes, fuses ---- */
 const struct fkmi_tile *fkmi_cpu_tiles(int32_t *count);
 int64_t fkmi_cpu_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
-                               const struct fkmi_plan *plan);
-bool fkmi_cpu_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
-                    const struct fkmi_tile *tile);
+							   const struct fkmi_plan *plan);
+bool fkmi_cpu_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile);
 enum fkm_status fkmi_cpu_prepare(struct fkmi_device *device, const struct fkmi_job *job);
 enum fkm_status fkmi_cpu_assign(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_span span,
-                                enum fkmi_accumulate accumulate);
+								enum fkmi_accumulate accumulate);
 enum fkm_status fkmi_cpu_accumulate(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_span span,
-                                    enum fkmi_accumulate accumulate);
+									enum fkmi_accumulate accumulate);
 
 #endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report.h"
+#include "signals.h"
+
+/* ---- inputs ---- */
+
+static enum tool_exit read_points(struct tool_run *run)
+{
+	struct tool_input *points = &run->points;
+	TOOL_TRY(tool_file_open(run->options->points, &points->file));
+	enum tool_element element = points->file.array.element;
+	enum fkm_dtype exact = tool_exact_dtype(element);
+	enum fkm_dtype dtype = run->options->dtype ? run->options->dtype : exact == FKM_F64 ? FKM_F32 : exact;
+	if (!tool_dtype_holds(dtype, element))
+		tool_note("%s holds %s; its values are rounded to %s", points->file.name, tool_element_name(element),
+				  tool_dtype_name(dtype));
+	TOOL_TRY(tool_matrix_make(&points->file, TOOL_MATRIX, dtype, &points->matrix));
+	run->b = points->matrix.array.batch;
+	run->n = points->matrix.array.rows;
+	run->d = points->matrix.array.dims;
+	return TOOL_OK;
+}
+
+/* That an array of so many problems fits the points: b or 1, the latter for all. */
+static enum tool_exit check_batch(const struct tool_run *run, const struct tool_input *input)
+{
+	int64_t batch = input->matrix.array.batch;
+	if (batch == run->b || batch == 1)
+		return TOOL_OK;
+	return tool_fail(TOOL_FAILED, "%s: has %" PRId64 " problems, but %s has %" PRId64, input->file.name, batch,
+					 run->points.file.name, run->b);
+}
+
+static enum tool_exit read_start(struct tool_run *run)
+{
+	struct tool_input *start = &run->start;
+	TOOL_TRY(tool_file_open(run->options->start, &start->file));
+	TOOL_TRY(tool_matrix_make(&start->file, TOOL_MATRIX, tool_exact_dtype(start->file.array.element), &start->matrix));
+	const struct fkm_array *array = &start->matrix.array;
+	if (array->dims != run->d)
+		return tool_fail(TOOL_FAILED, "%s: has rows of %" PRId64 " dimensions, but the points of %s have %" PRId64,
+						 start->file.name, array->dims, run->points.file.name, run->d);
+	if (run->options->clusters && array->rows != run->options->clusters)
+		return tool_fail(TOOL_FAILED, "%s: has %" PRId64 " rows, but -k is %" PRId64, start->file.name, array->rows,
+						 run->options->clusters);
+	return check_batch(run, start);
+}
+
+static enum tool_exit read_weights(struct tool_run *run)
+{
+	struct tool_input *weights = &run->weights;
+	TOOL_TRY(tool_file_open(run->options->weights, &weights->file));
+	enum tool_element element = weights->file.array.element;
+	if (element != TOOL_F4 && element != TOOL_F8)
+		return tool_fail(TOOL_FAILED, "%s: holds type %s; weights are f4 or f8", weights->file.name,
+						 tool_element_name(element));
+	TOOL_TRY(tool_matrix_make(&weights->file, TOOL_COLUMN, tool_exact_dtype(element), &weights->matrix));
+	if (weights->matrix.array.rows != run->n)
+		return tool_fail(TOOL_FAILED, "%s: has %" PRId64 " weights, but %s has %" PRId64 " points", weights->file.name,
+						 weights->matrix.array.rows, run->points.file.name, run->n);
+	return check_batch(run, weights);
+}
+
+static enum tool_exit choose_clusters(struct tool_run *run)
+{
+	const struct tool_options *options = run->options;
+	run->k = options->start ? run->start.matrix.array.rows : options->clusters;
+	if (run->k == 0) {
+		run->k = TOOL_DEFAULT_CLUSTERS;
+		tool_note("-k is not given: %d clusters", TOOL_DEFAULT_CLUSTERS);
+	}
+	if (options->command == TOOL_FIT && run->k > run->n)
+		return tool_fail(TOOL_FAILED, "%s: %" PRId64 " clusters are more than its %" PRId64 " points",
+						 options->start ? run->start.file.name : run->points.file.name, run->k, run->n);
+	return TOOL_OK;
+}
+
+/* ---- the library ---- */
+
+static void print_log(void *user, enum fkm_log_level level, const char *line)
+{
+	(void)user;
+	tool_note(level == FKM_LOG_WARNING ? "warning: %s" : "%s", line);
+}
+
+enum tool_exit tool_open_context(const struct tool_options *options, struct fkm_context **context)
+{
+	struct fkm_context_params params;
+	fkm_context_params_init(&params);
+	params.backend = options->backend;
+	params.device = options->device;
+	params.threads = options->threads;
+	params.memory_budget_bytes = options->max_memory;
+	params.log = print_log;
+	params.log_level = options->verbose ? FKM_LOG_INFO : FKM_LOG_WARNING;
+	if (fkm_context_create(&params, context) != FKM_OK)
+		return tool_fail(TOOL_FAILED, "%s", fkm_error_message());
+	return TOOL_OK;
+}
+
+static void fill_params(struct tool_run *run)
+{
+	const struct tool_options *options = run->options;
+	struct fkm_fit_params *params = &run->params;
+	fkm_fit_params_init(params);
+	params->clusters = run->k;
+	params->metric = options->metric;
+	params->init = options->init;
+	if (options->command == TOOL_FIT)
+		params->init_centroids = run->start.matrix.array;
+	params->weights = run->weights.matrix.array;
+	params->max_iter = options->max_iter;
+	params->tol = options->tol;
+	params->stop = options->stop;
+	params->empty = options->empty;
+	params->n_init = options->n_init;
+	params->seed = options->seed;
+	params->precision = options->precision;
+	params->kernel = options->kernel;
+	params->chunk_rows = options->chunk_rows;
+}
+
+/* An array of count x each elements for the results; NULL if that is more than memory can hold. */
+static void *allocate(int64_t count, int64_t each, size_t element_bytes)
+{
+	if (count > INT64_MAX / each || (uint64_t)(count * each) > SIZE_MAX / element_bytes)
+		return NULL;
+	return calloc((size_t)(count * each), element_bytes);
+}
+
+static enum tool_exit make_results(struct tool_run *run)
+{
+	const char *const *wanted = run->options->outputs;
+	struct fkm_fit_result *result = &run->result;
+	bool fits = run->options->command == TOOL_FIT;
+	bool lists = wanted[TOOL_ORDER] || wanted[TOOL_OFFSETS];
+	int64_t centroid_values = run->k > INT64_MAX / run->d ? INT64_MAX : run->k * run->d;
+	bool good = true;
+
+	fkm_fit_result_init(result);
+	result->centroids_dtype = run->options->centroids_dtype;
+	good &= (result->inertia = allocate(run->b, 1, sizeof *result->inertia)) != NULL;
+	good &= (result->counts = allocate(run->b, run->k, sizeof *result->counts)) != NULL;
+	good &= !fits || (result->n_iter = allocate(run->b, 1, sizeof *result->n_iter)) != NULL;
+	good &= !fits || (result->reason = allocate(run->b, 1, sizeof *result->reason)) != NULL;
+	if (wanted[TOOL_LABELS])
+		good &= (result->labels = allocate(run->b, run->n, sizeof *result->labels)) != NULL;
+	if (wanted[TOOL_CENTROIDS])
+		good &= (result->centroids = allocate(run->b, centroid_values, sizeof(double))) != NULL;
+	if (lists)
+		good &= (result->order = allocate(run->b, run->n, sizeof *result->order)) != NULL;
+	if (lists)
+		good &= (result->offsets = allocate(run->b, run->k + 1, sizeof *result->offsets)) != NULL;
+	if (wanted[TOOL_DISTANCES])
+		good &= (result->distances = allocate(run->b, run->n, sizeof *result->distances)) != NULL;
+	return good ? TOOL_OK : tool_fail(TOOL_FAILED, "no memory left for the results");
+}
+
+enum tool_exit tool_run_failed(const struct tool_run *run)
+{
+	/* How the library's sentences begin that speak of an input. */
+	const struct {
+		const char *argument;
+		const struct tool_input *input;
+	} arguments[] = {{"points", &run->points},
+					 {"weights", &run->weights},
+					 {"the largest of weights", &run->weights},
+					 {"centroids", &run->start},
+					 {"init_centroids", &run->start}};
+	const char *sentence = fkm_error_message();
+	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
+		if (arguments[i].input->file.name &&
+			strncmp(sentence, arguments[i].argument, strlen(arguments[i].argument)) == 0)
+			return tool_fail(TOOL_FAILED, "%s: %s", arguments[i].input->file.name, sentence);
+	return tool_fail(TOOL_FAILED, "%s", sentence);
+}
+
+/* ---- the whole ---- */
+
+enum tool_exit tool_run_open(struct tool_run *run, const struct tool_options *options)
+{
+	*run = (struct tool_run){.options = options};
+	for (int i = 0; i < TOOL_OUTPUTS; i++)
+		if (options->outputs[i])
+			TOOL_TRY(tool_output_open(options->outputs[i], &run->outputs[i]));
+	TOOL_TRY(read_points(run));
+	if (options->start)
+		TOOL_TRY(read_start(run));
+	if (options->weights)
+		TOOL_TRY(read_weights(run));
+	TOOL_TRY(choose_clusters(run));
+	TOOL_TRY(tool_open_context(options, &run->context));
+	fill_params(run);
+	return make_results(run);
+}
+
+static enum tool_exit write_results(struct tool_run *run)
+{
+	const struct fkm_fit_result *result = &run->result;
+	bool wide = result->centroids_dtype == FKM_F64;
+	const struct {
+		enum tool_output_kind kind;
+		const char *type;
+		size_t bytes;
+		int64_t rows, columns; /* per problem; columns 0: none */
+		const void *data;
+	} arrays[] = {
+		{TOOL_LABELS, "<i4", 4, run->n, 0, result->labels},
+		{TOOL_CENTROIDS, wide ? "<f8" : "<f4", wide ? 8 : 4, run->k, run->d, result->centroids},
+		{TOOL_ORDER, "<i8", 8, run->n, 0, result->order},
+		{TOOL_OFFSETS, "<i8", 8, run->k + 1, 0, result->offsets},
+		{TOOL_DISTANCES, "<f8", 8, run->n, 0, result->distances},
+	};
+	bool is_batch = run->points.file.array.dims == 3;
+	for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+		struct tool_output *output = &run->outputs[arrays[i].kind];
+		int64_t shape[3] = {run->b, arrays[i].rows, arrays[i].columns};
+		int dims = arrays[i].columns ? 3 : 2;
+		if (output->name)
+			TOOL_TRY(tool_output_npy(output, arrays[i].type, arrays[i].bytes, is_batch ? dims : dims - 1,
+									 is_batch ? shape : shape + 1, arrays[i].data));
+	}
+	return TOOL_OK;
+}
+
+enum tool_exit tool_run_finish(struct tool_run *run)
+{
+	bool stdout_is_taken = false;
+	TOOL_TRY(write_results(run));
+	if (run->outputs[TOOL_JSON].name)
+		TOOL_TRY(tool_report_json(run, &run->outputs[TOOL_JSON]));
+	for (int i = 0; i < TOOL_OUTPUTS; i++) {
+		TOOL_TRY(tool_output_sync(&run->outputs[i]));
+		if (run->outputs[i].name && strcmp(run->outputs[i].name, "-") == 0)
+			stdout_is_taken = true;
+	}
+	for (int i = 0; i < TOOL_OUTPUTS; i++)
+		TOOL_TRY(tool_output_commit(&run->outputs[i]));
+	if (!stdout_is_taken)
+		tool_report_table(run, stdout);
+	return TOOL_OK;
+}
+
+static void close_input(struct tool_input *input)
+{
+	tool_matrix_free(&input->matrix);
+	tool_file_close(&input->file);
+}
+
+void tool_run_close(struct tool_run *run)
+{
+	fkm_context_destroy(run->context);
+	free(run->result.labels);
+	free(run->result.centroids);
+	free(run->result.counts);
+	free(run->result.order);
+	free(run->result.offsets);
+	free(run->result.distances);
+	free(run->result.inertia);
+	free(run->result.n_iter);
+	free(run->result.reason);
+	close_input(&run->points);
+	close_input(&run->start);
+	close_input(&run->weights);
+	for (int i = 0; i < TOOL_OUTPUTS; i++)
+		tool_output_close(&run->outputs[i]);
+	*run = (struct tool_run){0};
+}

@@ -53,6 +53,8 @@ struct fkmi_limits {
 	uint64_t features;         /* bits of the backend's own, matched against fkmi_tile.needs */
 	int32_t fp64;              /* 1: IEEE double with fma */
 	int32_t host_memory;       /* 1: device memory is host memory, so host arrays are used in place */
+	int32_t restores_sums;     /* 1: after a relocation finish() takes the moves back out of sums and weight_sums; 0: the
+	                            * core looks at every iteration and asks for FULL after a relocation */
 	double bytes_per_second;   /* rough, for ranking */
 };
 
@@ -133,7 +135,7 @@ struct fkmi_job {
 	struct fkmi_ref centroids;   /* f64 [b, K, d]: the current ones */
 	struct fkmi_ref sums;        /* int64 [b, K, d]: S */
 	struct fkmi_ref weight_sums; /* int64 [b, K]: W */
-	struct fkmi_ref labels;      /* int32 [b, n]; the core fills with -1 before a run */
+	struct fkmi_ref labels;      /* int32 [b, n]; the core fills with -1 after seeding, which may use it as scratch */
 	struct fkmi_ref previous;    /* int32 [b, n]; assign stores the label it replaces, unless plan.fused (then none) */
 	struct fkmi_ref distances;   /* f64 [b, n]; seeding, relocation, distances() when wanted; else none */
 	struct fkmi_ref counts;      /* int64 [b, K]; count() */
@@ -230,8 +232,7 @@ struct fkmi_backend {
 	enum fkm_status (*accumulate)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_span,
 	                              enum fkmi_accumulate accumulate);
 	/* Empty clusters, section 3.3, policy RELOCATE; does nothing where no W is 0. Sets empty and first_empty. Uses
-	 * distances as scratch. Leaves sums that are no longer those of the labels where it moved a point: the core asks
-	 * for FULL next. */
+	 * distances as scratch. Where it moved a point, sums are no longer those of the labels: see limits.restores_sums. */
 	enum fkm_status (*relocate)(struct fkmi_device *, const struct fkmi_job *);
 	/* New centroids in place, shift; sets empty and first_empty unless relocate did (policy RELOCATE). */
 	enum fkm_status (*finish)(struct fkmi_device *, const struct fkmi_job *);

@@ -70,8 +70,8 @@ static enum fkm_status fit_allocate(struct fit *fit, struct fkmi_work *work)
 		fit->best_reason == NULL || fit->inertia == NULL || fit->best_inertia == NULL)
 		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for the progress of %zu problems", b);
 	const struct fkm_fit_params *params = &work->request.params;
-	/* Relocation makes the next iteration's kind of sums depend on this one's outcome. */
-	fit->watches = params->stop != FKM_STOP_FIXED || params->progress != NULL || params->empty != FKM_EMPTY_KEEP;
+	fit->watches = params->stop != FKM_STOP_FIXED || params->progress != NULL || params->empty == FKM_EMPTY_ERROR ||
+	               (params->empty == FKM_EMPTY_RELOCATE && !work->device->limits.restores_sums);
 	return FKM_OK;
 }
 
@@ -207,7 +207,7 @@ static enum fkm_status iterate(struct fit *fit, int32_t run)
 		FKMI_TRY(fkmi_work_states(work));
 		if (params->empty == FKM_EMPTY_ERROR)
 			FKMI_TRY(refuse_empty(fit, i));
-		if (relocated_any(work))
+		if (!work->device->limits.restores_sums && relocated_any(work))
 			accumulate = FKMI_ACCUMULATE_FULL;
 		int64_t going = judge(fit, i);
 		if (params->progress != NULL && report(fit, run, i, fkmi_now() - before)) {

@@ -137,7 +137,7 @@ static enum fkm_status take_memory(struct fkmi_work *work)
 	return FKM_OK;
 }
 
-void fkmi_work_close(struct fkmi_work *work)
+static void free_memory(struct fkmi_work *work)
 {
 	if (work->owns_block && !work->context->lost) /* a lost device takes its memory with it */
 		work->backend->free(work->device, work->block);
@@ -275,6 +275,8 @@ static enum fkm_status set_up(struct fkmi_work *work)
 enum fkm_status fkmi_work_open(struct fkmi_work *work)
 {
 	work->started = fkmi_now();
+	fegetenv(&work->environment);
+	fesetenv(FE_DFL_ENV);
 	FKMI_TRY(take_memory(work));
 	FKMI_TRY(upload_inputs(work));
 	double copied = fkmi_now();
@@ -466,6 +468,7 @@ enum fkm_status fkmi_work_end(struct fkmi_work *work, enum fkm_status status)
 {
 	if (status == FKM_ERROR_DEVICE_LOST)
 		work->context->lost = true;
-	fkmi_work_close(work);
+	free_memory(work);
+	fesetenv(&work->environment);
 	return status;
 }

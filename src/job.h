@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One public call in progress: its plan, its workspace, and the moves between the caller's arrays and the device that
- * every call makes. The order is open, steps, deliver, close.
+ * every call makes. The order is plan, open, steps, deliver, end.
  */
 #ifndef FKMI_JOB_H
 #define FKMI_JOB_H
+
+#include <fenv.h>
 
 #include "plan.h"
 #include "validate.h"
@@ -32,6 +34,7 @@ struct fkmi_work {
 	double *thresholds;        /* [b] */
 	struct fkm_seconds seconds;
 	double started;
+	fenv_t environment; /* the caller's floating-point environment */
 };
 
 /* Plans the call and fills in where its memory would go; bytes of workspace in work->workspace_bytes. No
@@ -39,11 +42,11 @@ struct fkmi_work {
 enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_request *request, struct fkmi_work *work);
 
 /*
- * After fkmi_work_plan: takes memory, brings host arrays to the device, checks points and weights, makes row norms and
- * grids. Also on failure the caller must call fkmi_work_close.
+ * After fkmi_work_plan: sets the default floating-point environment (a caller that flushes denormals or rounds
+ * otherwise must not change the bits; fkmi_work_end restores it), takes memory, brings host arrays to the device, checks points and weights, makes row norms and
+ * grids. Also on failure the caller must call fkmi_work_end.
  */
 enum fkm_status fkmi_work_open(struct fkmi_work *work);
-void fkmi_work_close(struct fkmi_work *work);
 
 /* Marks the problems with active[b] != 0 (NULL: all) as those that steps work on. */
 enum fkm_status fkmi_work_activate(struct fkmi_work *work, const int32_t *active);
@@ -66,7 +69,7 @@ enum fkm_status fkmi_work_inertia(struct fkmi_work *work, double *inertia);
 /* Copies everything that result wants from the device and fills its diagnosis. */
 enum fkm_status fkmi_work_deliver(struct fkmi_work *work, struct fkm_fit_result *result);
 
-/* Notes a lost device in the context and passes status on: the last thing that a public call does. */
+/* Frees everything, notes a lost device in the context and passes status on: the last thing that a public call does. */
 enum fkm_status fkmi_work_end(struct fkmi_work *work, enum fkm_status status);
 
 #endif

@@ -219,9 +219,9 @@ static void make_start(const struct spec *spec, struct source *source, const dou
 			if (spec->start == START_NOISE)
 				v = scale * (2 * source_unit(source) - 1);
 			else if (far)
-				v = (spec->start_dtype == FKM_F64 && spec->centroids_dtype == FKM_F64 && k % 2)
+				v = spec->start_dtype == FKM_F64 && spec->centroids_dtype == FKM_F64 && k % 2
 						? 0x1p190
-						: 40 * scale + (double)k;
+						: fmin(40 * scale + (double)k, 3e38) /* what f32 can hold */;
 			else if (copy)
 				v = c[twin * d + j];
 			c[k * d + j] = v;

@@ -152,6 +152,13 @@ struct model {
 	int64_t *wq; /* [n] */
 };
 
+static int grid(const struct model *m, double largest)
+{
+	int g = m->bits - exponent(largest);
+
+	return g < 1022 ? g : 1022;
+}
+
 static void model_make(struct model *m, const struct ref_problem *p)
 {
 	int64_t n = p->n, d = p->d;
@@ -179,11 +186,11 @@ static void model_make(struct model *m, const struct ref_problem *p)
 			m->a[j] = fmax(m->a[j], fabs(m->x[i * d + j]));
 		if (m->cosine)
 			m->a[j] = 1;
-		m->g[j] = m->bits - exponent(m->a[j] * m->wmax);
+		m->g[j] = grid(m, m->a[j] * m->wmax);
 		if (p->dtype == FKM_F16 && !m->cosine && !m->weighted && m->g[j] > 24)
 			m->g[j] = 24;
 	}
-	m->gw = m->weighted ? m->bits - exponent(m->wmax) : 0;
+	m->gw = m->weighted ? grid(m, m->wmax) : 0;
 	for (int64_t i = 0; i < n; i++) {
 		m->wq[i] = on_grid(m->w[i], m->gw);
 		for (int64_t j = 0; j < d; j++)
@@ -319,7 +326,7 @@ static double mean_variance(const struct model *m)
 	double *variance = allocate(m->d, sizeof(double));
 
 	for (int64_t j = 0; j < m->d; j++) {
-		int h = m->bits - exponent(m->a[j]);
+		int h = grid(m, m->a[j]);
 		int64_t sum = 0;
 		double low = INFINITY, high = -INFINITY;
 		for (int64_t i = 0; i < m->n; i++) {
@@ -330,7 +337,7 @@ static double mean_variance(const struct model *m)
 		}
 		double mean = ((double)sum * power2(-h)) / (double)m->n;
 		double e = m->cosine ? 2 : fmax(fabs(high - mean), fabs(low - mean));
-		int g = m->bits - exponent(e * e);
+		int g = grid(m, e * e);
 		sum = 0;
 		for (int64_t i = 0; i < m->n; i++) {
 			double t = m->x[i * m->d + j] - mean;
@@ -354,7 +361,7 @@ static double inertia(const struct model *m, const double *centroids, const doub
 		a = fmax(a, m->a[j]);
 	for (int64_t j = 0; j < m->k * m->d; j++)
 		a = fmax(a, fabs(centroids[j]));
-	int g = m->bits - exponent(a * a * 4 * (double)m->d * m->wmax);
+	int g = grid(m, a * a * 4 * (double)m->d * m->wmax);
 	for (int64_t i = 0; i < m->n; i++) {
 		double v = m->weighted ? m->w[i] * distances[i] : distances[i];
 		double s = v * power2(g), h = rint(s);
@@ -437,7 +444,7 @@ static void plus_plus(const struct model *m, uint64_t seed, uint32_t run, double
 		double largest = 0;
 		for (int64_t i = 0; i < n; i++)
 			largest = fmax(largest, m->w[i] * distances[i]);
-		int g = m->bits - exponent(largest);
+		int g = grid(m, largest);
 		for (int64_t i = 0; i < n; i++)
 			q[i] = on_grid(m->w[i] * distances[i], g);
 		int64_t best = -1, best_potential = 0;

@@ -54,7 +54,8 @@ FKMI_INLINE double fkmi_power2(int e)
 /* 2^grid(m) of section 2. */
 FKMI_INLINE double fkmi_grid_scale(double m, int bits)
 {
-	return fkmi_power2(bits - fkmi_exponent(m));
+	int e = bits - fkmi_exponent(m);
+	return fkmi_power2(e < 1022 ? e : 1022);
 }
 
 #endif

@@ -15,7 +15,9 @@ void fkmi_cpu_sums_begin(struct fkmi_cpu_sums *sums, const struct fkmi_job *job,
 								   .mode = owned                  ? FKMI_CPU_SUMS_OWNED
 										   : layout->private_sums ? FKMI_CPU_SUMS_PRIVATE
 																  : FKMI_CPU_SUMS_SHARED,
-								   .row = (void *)(thread_part + layout->row),
+								   .points = fkmi_cpu_row(job, b, 0),
+								   .row_bytes = job->point_row_stride * (job->problem.dtype == FKM_F32 ? 4 : 2),
+								   .scale = (const double *)fkmi_ref_ptr(job->column_scale) + b * d,
 								   .quantised = (void *)(thread_part + layout->quantised)};
 	if (sums->mode == FKMI_CPU_SUMS_PRIVATE) {
 		sums->sums = (void *)(thread_part + layout->sums);
@@ -33,17 +35,14 @@ static void add_atomically(int64_t *to, int64_t value)
 	atomic_fetch_add_explicit((_Atomic int64_t *)to, value, memory_order_relaxed);
 }
 
-static void add_row(struct fkmi_cpu_sums *s, double weight, int64_t wq, int sign, int32_t k)
+/* Adds the quantised row, or subtracts it. */
+static void add_row(struct fkmi_cpu_sums *s, int64_t weight, int32_t k, bool negative)
 {
-	int64_t d = s->job->problem.d;
-	const double *scale = (const double *)fkmi_ref_ptr(s->job->column_scale) + s->b * d;
-	int64_t *sums = s->sums + k * d;
+	int64_t d = s->job->problem.d, *sums = s->sums + k * d;
 	if (s->mode == FKMI_CPU_SUMS_SHARED) {
-		memset(s->quantised, 0, (size_t)d * sizeof *s->quantised);
-		s->isa->accumulate_row(s->row, weight, scale, d, sign, s->quantised);
 		for (int64_t j = 0; j < d; j++)
-			add_atomically(&sums[j], s->quantised[j]);
-		add_atomically(&s->weight_sums[k], sign * wq);
+			add_atomically(&sums[j], negative ? -s->quantised[j] : s->quantised[j]);
+		add_atomically(&s->weight_sums[k], negative ? -weight : weight);
 		return;
 	}
 	if (s->mode == FKMI_CPU_SUMS_PRIVATE && !s->touched[k]) {
@@ -51,19 +50,27 @@ static void add_row(struct fkmi_cpu_sums *s, double weight, int64_t wq, int sign
 		memset(sums, 0, (size_t)d * sizeof *sums);
 		s->weight_sums[k] = 0;
 	}
-	s->isa->accumulate_row(s->row, weight, scale, d, sign, sums);
-	s->weight_sums[k] += sign * wq;
+	(negative ? s->isa->subtract : s->isa->add)(sums, s->quantised, d);
+	s->weight_sums[k] += negative ? -weight : weight;
 }
 
 void fkmi_cpu_sums_move(struct fkmi_cpu_sums *s, int64_t i, int32_t from, int32_t to)
 {
-	const struct fkmi_state *state = (const struct fkmi_state *)fkmi_ref_ptr(s->job->state) + s->b;
-	double weight = s->job->problem.weighted ? fkmi_cpu_weight(s->job, s->b, i) : 1;
-	int64_t wq = s->job->problem.weighted ? (int64_t)rint(weight * state->weight_scale) : 1;
-	fkmi_cpu_load_row(s->job, s->b, i, s->row);
+	const struct fkmi_job *job = s->job;
+	const struct fkmi_problem *problem = &job->problem;
+	double r = 1, weight = 1;
+	int64_t quantised_weight = 1;
+	if (problem->metric == FKM_METRIC_COSINE)
+		r = ((const double *)fkmi_ref_ptr(job->row_scale))[s->b * problem->n + i];
+	if (problem->weighted) {
+		weight = fkmi_cpu_weight(job, s->b, i);
+		quantised_weight =
+			(int64_t)rint(weight * ((const struct fkmi_state *)fkmi_ref_ptr(job->state))[s->b].weight_scale);
+	}
+	s->isa->quantise(s->points + i * s->row_bytes, problem->dtype, r, weight, s->scale, problem->d, s->quantised);
 	if (from >= 0)
-		add_row(s, weight, wq, -1, from);
-	add_row(s, weight, wq, 1, to);
+		add_row(s, quantised_weight, from, true);
+	add_row(s, quantised_weight, to, false);
 }
 
 void fkmi_cpu_sums_end(struct fkmi_cpu_sums *s)

@@ -30,7 +30,7 @@ struct fkmi_cpu_layout {
 	bool private_sums;     /* each thread has sums of its own */
 
 	/* in a problem's part; the first problem's is at 0 */
-	int64_t filter, mu, panels, halves, norms, index, mean, key, table;
+	int64_t filter, mu, panels, halves, norms, index, middle, key, table;
 	int64_t table_size; /* a power of two */
 	int64_t problem_bytes;
 
@@ -60,7 +60,7 @@ struct fkmi_cpu_operands {
 	float *halves;  /* half the squared norms; infinity for what only fills the last group */
 	float *norms;   /* rounded up; 0 for that */
 	int32_t *index; /* of each position in the panels: k */
-	double *mean;   /* [d] */
+	double *middle; /* [d]: mu before scaling and rounding */
 	uint64_t *key;  /* [K] */
 	int32_t *table; /* [table_size] */
 };
@@ -96,9 +96,11 @@ struct fkmi_cpu_sums {
 	const struct fkmi_cpu_isa *isa;
 	int64_t b;
 	enum { FKMI_CPU_SUMS_OWNED, FKMI_CPU_SUMS_PRIVATE, FKMI_CPU_SUMS_SHARED } mode;
+	const char *points;
+	int64_t row_bytes;
+	const double *scale;         /* [d]: 2^g */
 	int64_t *sums, *weight_sums; /* the job's, or the thread's own */
 	uint8_t *touched;            /* [K], private: clusters whose sums are in use; the others hold garbage */
-	double *row;                 /* [d] */
 	int64_t *quantised;          /* [d] */
 };
 

@@ -2,7 +2,7 @@
 /*
  * When the filter's label is the exact one.
  *
- * Scaled problem. With a power of two 2^p and a vector mu of floats near the mean of the centroids, real numbers
+ * Scaled problem. With a power of two 2^p and a vector mu of floats in the middle of the points, real numbers
  *     y = 2^p x - mu,   z_k = 2^p c_k - mu,   T_k = |y - z_k|^2 = |y|^2 - 2 s_k,   s_k = y.z_k - |z_k|^2 / 2
  * so the nearest centroid has the greatest s. The filter computes s~ in f32 from y^ = f32(y), z^ = f32(z),
  * h = f32(|z|^2 / 2), in n blocks of at most m dimensions: a chain of multiply-adds from 0 (from -h in the first

@@ -315,6 +315,10 @@ const struct fkmi_cpu_isa ISA = {
 	.certify = certify,
 	.relabel = relabel,
 	.centre = centre,
+	.nearest = nearest,
 	.distance = distance,
 	.accumulate_row = accumulate_row,
+	.quantise = quantise,
+	.add = add,
+	.subtract = subtract,
 };

@@ -13,7 +13,7 @@
 
 enum {
 	FKMI_CPU_MAX_POINTS = 64, /* of a tile, so that lanes fit a 64-bit mask */
-	FKMI_CPU_CANDIDATES = 24, /* of a row, that a sweep lists; more of them mean a scan of all centroids */
+	FKMI_CPU_CANDIDATES = 64, /* of a row, that a sweep lists; more of them mean a scan of all centroids */
 };
 
 /* y = x * 2^p - mu, rounded to f32, for the rows of a tile. */
@@ -82,7 +82,15 @@ struct fkmi_cpu_isa {
 	uint64_t (*relabel)(const int32_t *at, const int32_t *index, int32_t *labels, int32_t *old);
 	/* z = c * 2^p - mu in f32 to z[j * stride]; returns |z|^2 in f64, of the values before rounding to f32. */
 	double (*centre)(const double *c, double scale, const float *mu, int64_t d, float *z, int64_t stride);
-	/* exact.c's, see cpu.h */
+	/* q of section 3.2 of docs/semantics.md: r is 1 if the metric is not cosine, weight is 1 without weights. */
+	void (*quantise)(const void *row, enum fkm_dtype dtype, double r, double weight, const double *scale, int64_t d,
+					 int64_t *q);
+	void (*add)(int64_t *sums, const int64_t *q, int64_t d);
+	void (*subtract)(int64_t *sums, const int64_t *q, int64_t d);
+	/* The nearest to x of the centroids with these numbers, the first of them on a tie. */
+	int32_t (*nearest)(const double *x, const double *centroids, int64_t d, const int32_t *index, int32_t count,
+					   bool *tie);
+	/* See cpu.h. */
 	double (*distance)(const double *x, const double *c, int64_t d);
 	void (*accumulate_row)(const double *x, double weight, const double *scale, int64_t d, int sign, int64_t *sums);
 };

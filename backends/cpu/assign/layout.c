@@ -62,7 +62,7 @@ struct fkmi_cpu_layout fkmi_cpu_layout_make(const struct fkmi_problem *problem, 
 	layout.halves = place(size, 4 * padded);
 	layout.norms = place(size, 4 * padded);
 	layout.index = place(size, 4 * padded);
-	layout.mean = place(size, 8 * d);
+	layout.middle = place(size, 8 * d);
 	layout.key = place(size, 8 * k);
 	for (layout.table_size = 2; layout.table_size < 2 * k;)
 		layout.table_size *= 2;
@@ -101,7 +101,7 @@ struct fkmi_cpu_operands fkmi_cpu_operands_of(const struct fkmi_job *job, const 
 		.halves = (void *)(part + layout->halves),
 		.norms = (void *)(part + layout->norms),
 		.index = (void *)(part + layout->index),
-		.mean = (void *)(part + layout->mean),
+		.middle = (void *)(part + layout->middle),
 		.key = (void *)(part + layout->key),
 		.table = (void *)(part + layout->table),
 	};

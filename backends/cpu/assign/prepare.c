@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The step prepare: centroids that differ, moved by their mean, scaled, rounded and laid out for the sweeps; see
+ * The step prepare: centroids that differ, moved by mu, scaled, rounded and laid out for the sweeps; see
  * certificate.h. A few phases, each shared out by centroids or columns; where the problems are many or small, each
  * problem goes through all phases on one thread.
  */
+#include "../steps.h"
 #include "assign.h"
 #include "certificate.h"
 
@@ -92,23 +93,41 @@ static void find_unique(const struct preparation *a, int64_t b, int part, int pa
 	o.filter->unique = unique;
 }
 
-static void average(const struct preparation *a, int64_t b, int part, int parts)
+/*
+ * middle: in each column the median of a few rows. That is close to most rows and to their centroids whatever far rows
+ * and far centroids there are, which would draw a mean away from them and make the bound of certificate.h useless.
+ */
+static void find_middle(const struct preparation *a, int64_t b, int part, int parts)
 {
-	int64_t d = a->job->problem.d, begin = part_begin(d, part, parts), end = part_begin(d, part + 1, parts);
-	struct fkmi_cpu_operands o = fkmi_cpu_operands_of(a->job, &a->layout, b);
-	double *mean = o.mean;
-	for (int64_t j = begin; j < end; j++)
-		mean[j] = 0;
-	for (int32_t u = 0; u < o.filter->unique; u++) {
-		const double *c = centroids_of(a, b) + o.index[u] * d;
-		for (int64_t j = begin; j < end; j++)
-			mean[j] += c[j];
+	enum { SAMPLE = 9, COLUMNS = 16 };
+	const struct fkmi_problem *problem = &a->job->problem;
+	const double *row_scale = fkmi_ref_ptr(a->job->row_scale);
+	bool cosine = problem->metric == FKM_METRIC_COSINE;
+	int64_t element = problem->dtype == FKM_F32 ? 4 : 2, sample = problem->n < SAMPLE ? problem->n : SAMPLE;
+	int64_t end = part_begin(problem->d, part + 1, parts);
+	for (int64_t j = part_begin(problem->d, part, parts); j < end; j += COLUMNS) {
+		int64_t columns = end - j < COLUMNS ? end - j : COLUMNS;
+		double sorted[SAMPLE][COLUMNS];
+		for (int64_t i = 0; i < sample; i++) {
+			int64_t row = problem->n / sample * i;
+			double next[COLUMNS] = {0};
+			fkmi_cpu_convert((const char *)fkmi_cpu_row(a->job, b, row) + j * element, problem->dtype, columns,
+							 cosine ? row_scale[b * problem->n + row] : 1, next);
+			for (int64_t s = 0; s < i; s++) {
+				for (int c = 0; c < COLUMNS; c++) {
+					double low = sorted[s][c] < next[c] ? sorted[s][c] : next[c];
+					next[c] = sorted[s][c] < next[c] ? next[c] : sorted[s][c];
+					sorted[s][c] = low;
+				}
+			}
+			memcpy(sorted[i], next, sizeof next);
+		}
+		memcpy(fkmi_cpu_operands_of(a->job, &a->layout, b).middle + j, sorted[sample / 2],
+			   (size_t)columns * sizeof(double));
 	}
-	for (int64_t j = begin; j < end; j++)
-		mean[j] /= o.filter->unique;
 }
 
-/* key: the bits of the largest |c - mean| of a part's centroids, in any coordinate. */
+/* key: the bits of the largest |c - middle| of a part's centroids, in any coordinate. */
 static void measure(const struct preparation *a, int64_t b, int part, int parts)
 {
 	int64_t d = a->job->problem.d;
@@ -118,7 +137,7 @@ static void measure(const struct preparation *a, int64_t b, int part, int parts)
 	for (int64_t u = part_begin(o.filter->unique, part, parts); u < end; u++) {
 		const double *c = centroids_of(a, b) + o.index[u] * d;
 		for (int64_t j = 0; j < d; j++) {
-			double distance = fabs(c[j] - o.mean[j]);
+			double distance = fabs(c[j] - o.middle[j]);
 			most = distance > most ? distance : most;
 		}
 	}
@@ -140,7 +159,7 @@ static void choose_scale(const struct preparation *a, int64_t b, int part, int p
 	int p = -fkmi_exponent(most);
 	o.filter->scale = fkmi_power2(p < -126 ? -126 : p > 126 ? 126 : p);
 	for (int64_t j = 0; j < a->job->problem.d; j++)
-		o.mu[j] = (float)(o.mean[j] * o.filter->scale);
+		o.mu[j] = (float)(o.middle[j] * o.filter->scale);
 }
 
 /* panels, halves, norms. */
@@ -184,7 +203,7 @@ static void conclude(const struct preparation *a, int64_t b, int part, int parts
 /* ---- the step ---- */
 
 static void (*const phases[])(const struct preparation *, int64_t, int, int) = {
-	hash_centroids, find_unique, average, measure, choose_scale, pack_centroids, conclude};
+	hash_centroids, find_unique, find_middle, measure, choose_scale, pack_centroids, conclude};
 enum { PHASES = sizeof phases / sizeof phases[0] };
 
 static void work(void *argument, int thread, int threads)

@@ -14,20 +14,10 @@ static void decide(struct fkmi_cpu_worker *w, int64_t i, int32_t former, const i
 {
 	int64_t d = w->job->problem.d;
 	const double *centroids = (const double *)fkmi_ref_ptr(w->job->centroids) + w->b * w->job->problem.k * d;
-	double *row = (double *)(w->part + w->layout->row), least = INFINITY;
-	int32_t label = index[0];
-	bool tie = false;
+	double *row = (double *)(w->part + w->layout->row);
+	bool tie;
 	fkmi_cpu_load_row(w->job, w->b, i, row);
-	for (int32_t c = 0; c < count; c++) {
-		double distance = w->isa->distance(row, centroids + index[c] * d, d);
-		if (distance < least) {
-			least = distance;
-			label = index[c];
-			tie = false;
-		} else if (distance == least) {
-			tie = true;
-		}
-	}
+	int32_t label = w->isa->nearest(row, centroids, d, index, count, &tie);
 	w->rechecked++;
 	w->ties += tie;
 	fkmi_cpu_label_row(w, i, former, label);

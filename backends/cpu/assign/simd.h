@@ -40,6 +40,7 @@ enum { LANES = 4, FUSED = 0 };
 #endif
 
 typedef float vfloat __attribute__((vector_size(4 * LANES)));
+typedef double vdouble __attribute__((vector_size(4 * LANES)));
 typedef int32_t vint __attribute__((vector_size(4 * LANES)));
 #if defined(FKMI_ISA_AVX512)
 typedef __mmask16 vmask;
@@ -91,6 +92,18 @@ INLINE vfloat v_fma(vfloat a, vfloat b, vfloat c)
 	return vfmaq_f32(c, a, b);
 #else
 	return a * b + c;
+#endif
+}
+
+/* Rounds once, on every machine. */
+INLINE vdouble v_fma_double(vdouble a, vdouble b, vdouble c)
+{
+#if defined(FKMI_ISA_AVX512)
+	return _mm512_fmadd_pd(a, b, c);
+#elif defined(FKMI_ISA_AVX2)
+	return _mm256_fmadd_pd(a, b, c);
+#else
+	return (vdouble){fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1])};
 #endif
 }
 

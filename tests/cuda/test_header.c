@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The types and constants of backends/cuda/driver.h are those of NVIDIA's header. Compiling it is the test. */
+#include <cuda.h>
+
+#include "backends/cuda/driver.h"
+
+#define SAME(own, theirs) _Static_assert((int)(own) == (int)(theirs), #own " is " #theirs)
+#define SAME_SIZE(own, theirs) _Static_assert(sizeof(own) == sizeof(theirs), "size of " #own)
+#define SAME_PLACE(own, member, theirs, their_member)                                                                  \
+	_Static_assert(offsetof(own, member) == offsetof(theirs, their_member), "place of " #member)
+
+SAME_SIZE(fkmi_cu_result, CUresult);
+SAME_SIZE(fkmi_cu_device, CUdevice);
+SAME_SIZE(fkmi_cu_context, CUcontext);
+SAME_SIZE(fkmi_cu_stream, CUstream);
+SAME_SIZE(fkmi_cu_module, CUmodule);
+SAME_SIZE(fkmi_cu_function, CUfunction);
+SAME_SIZE(fkmi_cu_pointer, CUdeviceptr);
+
+SAME(FKMI_CU_SUCCESS, CUDA_SUCCESS);
+SAME(FKMI_CU_OUT_OF_MEMORY, CUDA_ERROR_OUT_OF_MEMORY);
+SAME(FKMI_CU_NO_DEVICE, CUDA_ERROR_NO_DEVICE);
+SAME(FKMI_CU_NOT_FOUND, CUDA_ERROR_NOT_FOUND);
+
+SAME(FKMI_CU_MAX_THREADS_PER_BLOCK, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+SAME(FKMI_CU_WARP_SIZE, CU_DEVICE_ATTRIBUTE_WARP_SIZE);
+SAME(FKMI_CU_MULTIPROCESSOR_COUNT, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+SAME(FKMI_CU_MEMORY_CLOCK_RATE, CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE);
+SAME(FKMI_CU_MEMORY_BUS_WIDTH, CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH);
+SAME(FKMI_CU_CAPABILITY_MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+SAME(FKMI_CU_CAPABILITY_MINOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+SAME(FKMI_CU_SHARED_MEMORY_OPTIN, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+
+SAME(FKMI_CU_FUNCTION_LOCAL_BYTES, CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES);
+SAME(FKMI_CU_FUNCTION_REGISTERS, CU_FUNC_ATTRIBUTE_NUM_REGS);
+SAME(FKMI_CU_FUNCTION_BINARY_VERSION, CU_FUNC_ATTRIBUTE_BINARY_VERSION);
+SAME(FKMI_CU_FUNCTION_MAX_DYNAMIC_SHARED, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
+
+SAME(FKMI_CU_LAUNCH_CLUSTER, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION);
+SAME(FKMI_CU_LAUNCH_PROGRAMMATIC, CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION);
+SAME_SIZE(struct fkmi_cu_launch_attribute, CUlaunchAttribute);
+SAME_PLACE(struct fkmi_cu_launch_attribute, value, CUlaunchAttribute, value);
+SAME_SIZE(struct fkmi_cu_launch_config, CUlaunchConfig);
+SAME_PLACE(struct fkmi_cu_launch_config, block, CUlaunchConfig, blockDimX);
+SAME_PLACE(struct fkmi_cu_launch_config, shared_bytes, CUlaunchConfig, sharedMemBytes);
+SAME_PLACE(struct fkmi_cu_launch_config, stream, CUlaunchConfig, hStream);
+SAME_PLACE(struct fkmi_cu_launch_config, attributes, CUlaunchConfig, attrs);
+SAME_PLACE(struct fkmi_cu_launch_config, attribute_count, CUlaunchConfig, numAttrs);
+
+SAME_SIZE(struct fkmi_cu_tensor_map, CUtensorMap);
+SAME(FKMI_CU_TENSOR_F16, CU_TENSOR_MAP_DATA_TYPE_FLOAT16);
+SAME(FKMI_CU_TENSOR_F32, CU_TENSOR_MAP_DATA_TYPE_FLOAT32);
+SAME(FKMI_CU_TENSOR_BF16, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16);
+SAME(FKMI_CU_TENSOR_TF32, CU_TENSOR_MAP_DATA_TYPE_TFLOAT32);
+SAME(FKMI_CU_SWIZZLE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE);
+SAME(FKMI_CU_SWIZZLE_32B, CU_TENSOR_MAP_SWIZZLE_32B);
+SAME(FKMI_CU_SWIZZLE_64B, CU_TENSOR_MAP_SWIZZLE_64B);
+SAME(FKMI_CU_SWIZZLE_128B, CU_TENSOR_MAP_SWIZZLE_128B);
+SAME(FKMI_CU_L2_PROMOTION_NONE, CU_TENSOR_MAP_L2_PROMOTION_NONE);
+SAME(FKMI_CU_L2_PROMOTION_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B);
+SAME(FKMI_CU_L2_PROMOTION_256B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B);

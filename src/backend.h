@@ -37,7 +37,7 @@ static inline struct fkmi_ref fkmi_ref_add(struct fkmi_ref ref, int64_t bytes)
 
 static inline void *fkmi_ref_ptr(struct fkmi_ref ref) /* for backends whose memory is pointers */
 {
-	return (char *)ref.base + ref.offset;
+	return ref.base == NULL ? NULL : (char *)ref.base + ref.offset;
 }
 
 /* Facts about an open device that the planner uses. 0 means "cannot" or "none". */
@@ -211,7 +211,7 @@ struct fkmi_backend {
 	/* Converts from[b or 1, K, d] (strides in elements, batch_stride 0: shared) into centroids; cosine: normalises. */
 	enum fkm_status (*load_centroids)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref from,
 	                                  enum fkm_dtype dtype, int64_t row_stride, int64_t batch_stride);
-	/* Rounds centroids to f32 in place (they stay f64 values). */
+	/* Rounds centroids to f32 in place (they stay f64 values), those beyond its range to the largest finite value. */
 	enum fkm_status (*round_centroids)(struct fkmi_device *, const struct fkmi_job *);
 	/* Writes centroids as F32 or F64, packed [b, K, d], whatever active says. */
 	enum fkm_status (*store_centroids)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref to,

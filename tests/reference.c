@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reference.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -510,7 +511,7 @@ void ref_result_free(struct ref_result *r)
 static void round_to_f32(double *values, int64_t count)
 {
 	for (int64_t i = 0; i < count; i++)
-		values[i] = (float)values[i];
+		values[i] = (float)(values[i] > FLT_MAX ? FLT_MAX : values[i] < -FLT_MAX ? -FLT_MAX : values[i]);
 }
 
 static void count(const struct model *m, struct ref_result *r)

@@ -2,6 +2,7 @@
 /* Centroids: in, out, and their update. */
 #include "steps.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -148,7 +149,7 @@ static void round_centroids(const struct fkmi_cpu_team *team, const struct fkmi_
 	int64_t count = job->problem.k * job->problem.d;
 	double *centroids = fkmi_cpu_doubles(job->centroids, b * count);
 	for (int64_t i = 0; i < count; i++)
-		centroids[i] = (double)(float)centroids[i];
+		centroids[i] = (double)(float)fmax(-FLT_MAX, fmin(centroids[i], FLT_MAX));
 }
 
 enum fkm_status fkmi_cpu_round_centroids(struct fkmi_device *device, const struct fkmi_job *job)

@@ -42,20 +42,20 @@ static inline void *fkmi_ref_ptr(struct fkmi_ref ref) /* for backends whose memo
 
 /* Facts about an open device that the planner uses. 0 means "cannot" or "none". */
 struct fkmi_limits {
-	int64_t memory_bytes;      /* what may be allocated: the device's, or the caller's budget */
-	int64_t max_buffer_bytes;  /* largest single allocation */
-	int32_t units;             /* threads, multiprocessors, compute units */
-	int32_t vector_bytes;      /* CPU: width of the widest vector instruction in use */
-	int64_t local_bytes;       /* shared or local memory per group */
-	int32_t max_group;         /* work items per group */
-	int32_t subgroup;          /* warp, wave or subgroup width */
-	int32_t architecture;      /* 900 for sm_90, 942 for gfx942, ...; 0 where it does not apply */
-	uint64_t features;         /* bits of the backend's own, matched against fkmi_tile.needs */
-	int32_t fp64;              /* 1: IEEE double with fma */
-	int32_t host_memory;       /* 1: device memory is host memory, so host arrays are used in place */
-	int32_t restores_sums;     /* 1: after a relocation finish() takes the moves back out of sums and weight_sums; 0: the
-	                            * core looks at every iteration and asks for FULL after a relocation */
-	double bytes_per_second;   /* rough, for ranking */
+	int64_t memory_bytes;     /* what may be allocated: the device's, or the caller's budget */
+	int64_t max_buffer_bytes; /* largest single allocation */
+	int32_t units;            /* threads, multiprocessors, compute units */
+	int32_t vector_bytes;     /* CPU: width of the widest vector instruction in use */
+	int64_t local_bytes;      /* shared or local memory per group */
+	int32_t max_group;        /* work items per group */
+	int32_t subgroup;         /* warp, wave or subgroup width */
+	int32_t architecture;     /* 900 for sm_90, 942 for gfx942, ...; 0 where it does not apply */
+	uint64_t features;        /* bits of the backend's own, matched against fkmi_tile.needs */
+	int32_t fp64;             /* 1: IEEE double with fma */
+	int32_t host_memory;      /* 1: device memory is host memory, so host arrays are used in place */
+	int32_t restores_sums;    /* 1: after a relocation finish() takes the moves back out of sums and weight_sums; 0: the
+							   * core looks at every iteration and asks for FULL after a relocation */
+	double bytes_per_second;  /* rough, for ranking */
 };
 
 /* One assignment kernel that the planner may choose. */
@@ -80,7 +80,7 @@ struct fkmi_problem {
 	enum fkm_empty empty;
 	enum fkm_init init;
 	bool weighted;
-	bool fits;           /* false: predict only, no sums */
+	bool fits;            /* false: predict only, no sums */
 	bool wants_distances; /* keep per-point distances at the end */
 };
 
@@ -95,23 +95,23 @@ struct fkmi_plan {
 /* Per-problem scalars in device memory, [b]. The core sets them at the start of a call (to 0, indices to -1) and
  * downloads them. Counters that a step "adds" to grow over the whole call; the core takes differences. */
 struct fkmi_state {
-	int64_t bad_point;    /* check_points: lowest i * d + j that is not finite, or -1 */
-	int64_t bad_weight;   /* check_weights: lowest row that is negative or not finite, or -1 */
-	int64_t bad_centroid; /* load_centroids: lowest k * d + j not finite or beyond 2^200, or -1 */
-	int64_t bad_label;    /* count: lowest row whose label is outside 0 .. K-1, or -1 */
-	int64_t changed;      /* assign adds: rows whose label differs from the one that stood there */
-	int64_t rechecked;    /* assign adds: rows evaluated in f64 */
-	int64_t ties;         /* assign adds: rows whose smallest D two different centroids share */
-	int64_t relocated;    /* relocate adds */
-	int64_t empty;        /* finish: clusters with W = 0 before relocation */
-	int64_t first_empty;  /* finish: the lowest of them, or -1 */
-	double shift;         /* finish: section 3.5 */
-	double weight_max;    /* check_weights: wmax; the core sets 1 without weights */
-	double weight_min;    /* check_weights */
-	double point_max;     /* grids: max |x_ij| of the problem (1 for cosine) */
-	double weight_scale;  /* grids: 2^gw (1 without weights) */
+	int64_t bad_point;                 /* check_points: lowest i * d + j that is not finite, or -1 */
+	int64_t bad_weight;                /* check_weights: lowest row that is negative or not finite, or -1 */
+	int64_t bad_centroid;              /* load_centroids: lowest k * d + j not finite or beyond 2^200, or -1 */
+	int64_t bad_label;                 /* count: lowest row whose label is outside 0 .. K-1, or -1 */
+	int64_t changed;                   /* assign adds: rows whose label differs from the one that stood there */
+	int64_t rechecked;                 /* assign adds: rows evaluated in f64 */
+	int64_t ties;                      /* assign adds: rows whose smallest D two different centroids share */
+	int64_t relocated;                 /* relocate adds */
+	int64_t empty;                     /* finish: clusters with W = 0 before relocation */
+	int64_t first_empty;               /* finish: the lowest of them, or -1 */
+	double shift;                      /* finish: section 3.5 */
+	double weight_max;                 /* check_weights: wmax; the core sets 1 without weights */
+	double weight_min;                 /* check_weights */
+	double point_max;                  /* grids: max |x_ij| of the problem (1 for cosine) */
+	double weight_scale;               /* grids: 2^gw (1 without weights) */
 	int64_t inertia_high, inertia_low; /* distances adds: section 5's H and T */
-	double inertia_scale; /* distances: 2^g of section 5 */
+	double inertia_scale;              /* distances: 2^g of section 5 */
 };
 
 /* All arrays of one call. Refs are into workspace or the caller's memory. */
@@ -125,21 +125,21 @@ struct fkmi_job {
 	enum fkm_dtype weights_dtype;
 	int64_t weights_batch_stride; /* 0: shared by all problems */
 
-	struct fkmi_ref active;      /* int32 [b], written by the core */
-	struct fkmi_ref state;       /* struct fkmi_state [b] */
-	struct fkmi_ref column_min;  /* f64 [b, d]; check_points. Euclidean only, else none */
-	struct fkmi_ref column_max;  /* f64 [b, d] */
+	struct fkmi_ref active;       /* int32 [b], written by the core */
+	struct fkmi_ref state;        /* struct fkmi_state [b] */
+	struct fkmi_ref column_min;   /* f64 [b, d]; check_points. Euclidean only, else none */
+	struct fkmi_ref column_max;   /* f64 [b, d] */
 	struct fkmi_ref column_scale; /* f64 [b, d]; grids: 2^g_j */
-	struct fkmi_ref variance;    /* f64 [b, d]; variances; none unless a relative tolerance needs it */
-	struct fkmi_ref row_scale;   /* f64 [b, n]; row_norms: r of section 1; cosine only, else none */
-	struct fkmi_ref centroids;   /* f64 [b, K, d]: the current ones */
-	struct fkmi_ref sums;        /* int64 [b, K, d]: S */
-	struct fkmi_ref weight_sums; /* int64 [b, K]: W */
-	struct fkmi_ref labels;      /* int32 [b, n]; the core fills with -1 after seeding, which may use it as scratch */
-	struct fkmi_ref previous;    /* int32 [b, n]; assign stores the label it replaces, unless plan.fused (then none) */
-	struct fkmi_ref distances;   /* f64 [b, n]; seeding, relocation, distances() when wanted; else none */
-	struct fkmi_ref counts;      /* int64 [b, K]; count() */
-	struct fkmi_ref scratch;     /* plan.scratch_bytes of the backend's own; keeps its contents between steps of a job */
+	struct fkmi_ref variance;     /* f64 [b, d]; variances; none unless a relative tolerance needs it */
+	struct fkmi_ref row_scale;    /* f64 [b, n]; row_norms: r of section 1; cosine only, else none */
+	struct fkmi_ref centroids;    /* f64 [b, K, d]: the current ones */
+	struct fkmi_ref sums;         /* int64 [b, K, d]: S */
+	struct fkmi_ref weight_sums;  /* int64 [b, K]: W */
+	struct fkmi_ref labels;       /* int32 [b, n]; the core fills with -1 after seeding, which may use it as scratch */
+	struct fkmi_ref previous;     /* int32 [b, n]; assign stores the label it replaces, unless plan.fused (then none) */
+	struct fkmi_ref distances;    /* f64 [b, n]; seeding, relocation, distances() when wanted; else none */
+	struct fkmi_ref counts;       /* int64 [b, K]; count() */
+	struct fkmi_ref scratch; /* plan.scratch_bytes of the backend's own; keeps its contents between steps of a job */
 };
 
 /* Rows row .. row+rows-1 of every problem. */
@@ -175,7 +175,8 @@ struct fkmi_device {
 
 struct fkmi_backend {
 	const char *name;
-	const char *const *feature_names; /* of the bits of fkmi_limits.features, lowest first, NULL-terminated; may be NULL */
+	const char *const
+		*feature_names; /* of the bits of fkmi_limits.features, lowest first, NULL-terminated; may be NULL */
 
 	/* Appends up to capacity infos and sets *count to how many there are (an unusable backend gives one entry with
 	 * device -1 and problem set). May load drivers; must not print or leave anything allocated. Thread-safe. */
@@ -187,7 +188,7 @@ struct fkmi_backend {
 	/* Planning: pure functions of what they are given; called before any memory exists. */
 	const struct fkmi_tile *(*tiles)(int32_t *count);
 	int64_t (*scratch_bytes)(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
-	                         const struct fkmi_plan *plan); /* plan->tile, chunk_rows and fused are set; -1: cannot */
+							 const struct fkmi_plan *plan); /* plan->tile, chunk_rows and fused are set; -1: cannot */
 	bool (*fuses)(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile);
 
 	/* Memory. alloc gives 256-byte aligned memory or FKM_ERROR_OUT_OF_MEMORY naming the bytes. upload may return before
@@ -210,12 +211,12 @@ struct fkmi_backend {
 	/* Centroids. */
 	/* Converts from[b or 1, K, d] (strides in elements, batch_stride 0: shared) into centroids; cosine: normalises. */
 	enum fkm_status (*load_centroids)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref from,
-	                                  enum fkm_dtype dtype, int64_t row_stride, int64_t batch_stride);
+									  enum fkm_dtype dtype, int64_t row_stride, int64_t batch_stride);
 	/* Rounds centroids to f32 in place (they stay f64 values), those beyond its range to the largest finite value. */
 	enum fkm_status (*round_centroids)(struct fkmi_device *, const struct fkmi_job *);
 	/* Writes centroids as F32 or F64, packed [b, K, d], whatever active says. */
 	enum fkm_status (*store_centroids)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref to,
-	                                   enum fkm_dtype dtype);
+									   enum fkm_dtype dtype);
 	/* Centroid k of each problem = point rows[b][k] (int64 [b, K], device memory). */
 	enum fkm_status (*gather_centroids)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref rows);
 	/* Greedy k-means++, section 6: seed_first makes centroid 0 and distances, seed_next centroid k of round k >= 1. */
@@ -223,16 +224,18 @@ struct fkmi_backend {
 	enum fkm_status (*seed_next)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_draw draw, int64_t k);
 
 	/* One iteration: prepare, then assign (and accumulate, unless fused) over spans, relocate, finish. */
-	/* The filter's operands from the current centroids, into scratch. Before the first assign after a change of them. */
+	/* The filter's operands from the current centroids, into scratch. Before the first assign after a change of them.
+	 */
 	enum fkm_status (*prepare)(struct fkmi_device *, const struct fkmi_job *);
 	/* labels (and previous); counters of the state. accumulate is NONE unless plan.fused. */
 	enum fkm_status (*assign)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_span,
-	                          enum fkmi_accumulate accumulate);
+							  enum fkmi_accumulate accumulate);
 	/* sums and weight_sums from labels (and previous); not called when plan.fused, except by fkm_update with FULL. */
 	enum fkm_status (*accumulate)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_span,
-	                              enum fkmi_accumulate accumulate);
+								  enum fkmi_accumulate accumulate);
 	/* Empty clusters, section 3.3, policy RELOCATE; does nothing where no W is 0. Sets empty and first_empty. Uses
-	 * distances as scratch. Where it moved a point, sums are no longer those of the labels: see limits.restores_sums. */
+	 * distances as scratch. Where it moved a point, sums are no longer those of the labels: see limits.restores_sums.
+	 */
 	enum fkm_status (*relocate)(struct fkmi_device *, const struct fkmi_job *);
 	/* New centroids in place, shift; sets empty and first_empty unless relocate did (policy RELOCATE). */
 	enum fkm_status (*finish)(struct fkmi_device *, const struct fkmi_job *);
@@ -242,7 +245,7 @@ struct fkmi_backend {
 	enum fkm_status (*count)(struct fkmi_device *, const struct fkmi_job *); /* counts; bad_label */
 	/* Inverted lists, after count: order int64 [b, n], offsets int64 [b, K+1]. */
 	enum fkm_status (*sort)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref order,
-	                        struct fkmi_ref offsets);
+							struct fkmi_ref offsets);
 };
 
 extern const struct fkmi_backend fkmi_backend_cpu, fkmi_backend_cuda, fkmi_backend_hip, fkmi_backend_opencl;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening driver libraries at run time. Nothing needs a driver to start; an opened library is never closed, because drivers leave
- * threads and exit handlers behind. */
+/* Opening driver libraries at run time. Nothing needs a driver to start; an opened library is never closed, because
+ * drivers leave threads and exit handlers behind. */
 #ifndef FKMI_DYNLOAD_H
 #define FKMI_DYNLOAD_H
 
@@ -17,7 +17,8 @@ struct fkmi_symbol {
 struct fkmi_library {
 	const char *override_variable; /* environment variable with a path that replaces sonames; may be NULL */
 	const char *const *sonames;    /* NULL-terminated, preferred first */
-	bool prefer_loaded; /* first look for one that the process has already opened (RTLD_NOLOAD), whichever its version */
+	bool
+		prefer_loaded; /* first look for one that the process has already opened (RTLD_NOLOAD), whichever its version */
 	const struct fkmi_symbol *symbols;
 	size_t symbol_count;
 };
@@ -26,6 +27,6 @@ struct fkmi_library {
  * why, or every missing symbol, and table is all NULL. opened (may be NULL) receives the soname or path used, which
  * points into sonames or the environment: copy it. */
 bool fkmi_dynload(const struct fkmi_library *library, void *table, const char **opened, char *reason,
-                  size_t reason_bytes);
+				  size_t reason_bytes);
 
 #endif

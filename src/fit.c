@@ -71,7 +71,8 @@ static enum fkm_status fit_allocate(struct fit *fit, struct fkmi_work *work)
 		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for the progress of %zu problems", b);
 	const struct fkm_fit_params *params = &work->request.params;
 	fit->watches = params->stop != FKM_STOP_FIXED || params->progress != NULL || params->empty == FKM_EMPTY_ERROR ||
-	               (params->empty == FKM_EMPTY_RELOCATE && !work->device->limits.restores_sums);
+				   (params->empty == FKM_EMPTY_RELOCATE && !work->device->limits.restores_sums);
+	work->waits = work->waits || fit->watches;
 	return FKM_OK;
 }
 

@@ -15,6 +15,8 @@
 #define FKMI_INLINE static inline
 #include "kernels/common/exact.h"
 
+enum { UPLOAD_BUFFER_BYTES = 4 << 20 };
+
 /* ---- memory ---- */
 
 /* Takes a piece of the block; only measures while the block is none. */
@@ -84,6 +86,16 @@ static void place_staging(struct fkmi_work *work)
 		place_output(work, result->centroids, p->b * p->k * p->d * fkmi_dtype_bytes(result->centroids_dtype));
 }
 
+/* Whether the call must wait for the device at all: it need not where checks are off and results stay there. */
+static bool must_wait(const struct fkmi_request *request, const struct fkmi_limits *limits)
+{
+	const struct fkm_fit_result *r = &request->result;
+	const bool arrays = r->labels != NULL || r->centroids != NULL || r->counts != NULL || r->order != NULL ||
+						r->offsets != NULL || r->distances != NULL;
+	return limits->host_memory || !request->params.trust_finite || r->inertia != NULL || request->labels != NULL ||
+		   request->params.n_init > 1 || (arrays && r->memory == FKM_MEMORY_HOST);
+}
+
 enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_request *request, struct fkmi_work *work)
 {
 	memset(work, 0, sizeof *work);
@@ -91,6 +103,7 @@ enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_re
 	work->device = context->device;
 	work->backend = context->device->backend;
 	work->request = *request;
+	work->waits = must_wait(request, &context->device->limits);
 	work->job.problem = request->problem;
 	place_staging(work);
 	int64_t staging = work->workspace_bytes;
@@ -149,27 +162,34 @@ static void free_memory(struct fkmi_work *work)
 
 /* ---- moving arrays ---- */
 
-/* A caller's host array to packed device memory. */
+/* A caller's host array to packed device memory: in one piece if it is packed, else through a buffer that packs it. */
 static enum fkm_status upload_array(struct fkmi_work *work, const struct fkm_array *array, struct fkmi_ref to)
 {
-	const int64_t element = fkmi_dtype_bytes(array->dtype);
-	const char *from = array->data;
-	bool rows_packed = array->row_stride == array->dims || array->rows == 1;
-	int64_t problem_bytes = array->rows * array->dims * element;
-	if (rows_packed && (array->batch == 1 || array->batch_stride == array->rows * array->dims))
-		return work->backend->upload(work->device, to, from, array->batch * problem_bytes);
-	for (int64_t b = 0; b < array->batch; b++) {
-		const char *problem = from + b * array->batch_stride * element;
-		struct fkmi_ref target = fkmi_ref_add(to, b * problem_bytes);
-		if (rows_packed) {
-			FKMI_TRY(work->backend->upload(work->device, target, problem, problem_bytes));
-			continue;
+	const int64_t row_bytes = array->dims * fkmi_dtype_bytes(array->dtype);
+	const int64_t rows = array->batch * array->rows;
+	const bool packed = (array->row_stride == array->dims || array->rows == 1) &&
+						(array->batch_stride == array->rows * array->dims || array->batch == 1);
+	if (packed)
+		return work->backend->upload(work->device, to, array->data, rows * row_bytes);
+
+	int64_t buffer_rows = row_bytes > UPLOAD_BUFFER_BYTES ? 1 : UPLOAD_BUFFER_BYTES / row_bytes;
+	buffer_rows = buffer_rows < rows ? buffer_rows : rows;
+	char *buffer = malloc((size_t)(buffer_rows * row_bytes));
+	if (buffer == NULL)
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory to pack %lld rows", (long long)buffer_rows);
+	enum fkm_status status = FKM_OK;
+	for (int64_t first = 0; first < rows && status == FKM_OK; first += buffer_rows) {
+		int64_t count = rows - first < buffer_rows ? rows - first : buffer_rows;
+		for (int64_t i = 0; i < count; i++) {
+			int64_t b = (first + i) / array->rows, row = (first + i) % array->rows;
+			int64_t element = b * array->batch_stride + row * array->row_stride;
+			memcpy(buffer + i * row_bytes, (const char *)array->data + element * fkmi_dtype_bytes(array->dtype),
+				   (size_t)row_bytes);
 		}
-		for (int64_t i = 0; i < array->rows; i++)
-			FKMI_TRY(work->backend->upload(work->device, fkmi_ref_add(target, i * array->dims * element),
-										   problem + i * array->row_stride * element, array->dims * element));
+		status = work->backend->upload(work->device, fkmi_ref_add(to, first * row_bytes), buffer, count * row_bytes);
 	}
-	return FKM_OK;
+	free(buffer);
+	return status;
 }
 
 static enum fkm_status upload_inputs(struct fkmi_work *work)
@@ -399,39 +419,37 @@ static enum fkm_status give(struct fkmi_work *work, void *to, struct fkmi_ref fr
 	return work->backend->download(work->device, to, from, bytes);
 }
 
-static enum fkm_status fill_diagnosis(struct fkmi_work *work, struct fkm_diagnosis *diagnosis)
+static void fill_diagnosis(const struct fkmi_work *work, struct fkm_diagnosis *diagnosis)
 {
-	const struct fkmi_problem *p = &work->request.problem;
 	const struct fkmi_tile *tile = work->job.plan.tile;
 	memset(diagnosis, 0, sizeof *diagnosis);
+	diagnosis->workspace_bytes = work->workspace_bytes;
+	snprintf(diagnosis->kernel, sizeof diagnosis->kernel, "%s", tile->name);
+	snprintf(diagnosis->tile, sizeof diagnosis->tile, "%d x %d", tile->points, tile->centroids);
+	diagnosis->fused = work->job.plan.fused;
+	diagnosis->threads = work->device->limits.host_memory ? work->device->limits.units : 0;
+}
+
+/* What the device counted: the states, and empty clusters a block at a time. */
+static enum fkm_status fill_counters(struct fkmi_work *work, struct fkm_diagnosis *diagnosis)
+{
+	enum { BLOCK = 4096 };
+	int64_t counts[BLOCK];
+	const struct fkmi_problem *p = &work->request.problem;
 	FKMI_TRY(fkmi_work_states(work));
 	for (int64_t b = 0; b < p->b; b++) {
 		diagnosis->rechecked += work->states[b].rechecked;
 		diagnosis->exact_ties += work->states[b].ties;
 		diagnosis->relocations += work->states[b].relocated;
 	}
-	diagnosis->workspace_bytes = work->workspace_bytes;
-	snprintf(diagnosis->kernel, sizeof diagnosis->kernel, "%s", tile->name);
-	snprintf(diagnosis->tile, sizeof diagnosis->tile, "%d x %d", tile->points, tile->centroids);
-	diagnosis->fused = work->job.plan.fused;
-	diagnosis->threads = work->device->limits.host_memory ? work->device->limits.units : 0;
-	return FKM_OK;
-}
-
-/* Empty clusters from the counts on the device, a block at a time. */
-static enum fkm_status count_empty(struct fkmi_work *work, int64_t *empty)
-{
-	enum { BLOCK = 4096 };
-	int64_t counts[BLOCK];
-	const int64_t all = work->request.problem.b * work->request.problem.k;
-	*empty = 0;
+	const int64_t all = p->b * p->k;
 	for (int64_t first = 0; first < all; first += BLOCK) {
 		int64_t n = all - first < BLOCK ? all - first : BLOCK;
 		FKMI_TRY(work->backend->download(work->device, counts,
 										 fkmi_ref_add(work->job.counts, first * (int64_t)sizeof(int64_t)),
 										 n * (int64_t)sizeof(int64_t)));
 		for (int64_t i = 0; i < n; i++)
-			*empty += counts[i] == 0;
+			diagnosis->empty_clusters += counts[i] == 0;
 	}
 	return FKM_OK;
 }
@@ -455,8 +473,9 @@ enum fkm_status fkmi_work_deliver(struct fkmi_work *work, struct fkm_fit_result 
 	FKMI_TRY(give(work, wanted->order, work->order, p->b * p->n * (int64_t)sizeof(int64_t)));
 	FKMI_TRY(give(work, wanted->offsets, work->offsets, p->b * (p->k + 1) * (int64_t)sizeof(int64_t)));
 	FKMI_TRY(give(work, wanted->distances, job->distances, p->b * p->n * (int64_t)sizeof(double)));
-	FKMI_TRY(fill_diagnosis(work, &result->diagnosis));
-	FKMI_TRY(count_empty(work, &result->diagnosis.empty_clusters));
+	fill_diagnosis(work, &result->diagnosis);
+	if (work->waits)
+		FKMI_TRY(fill_counters(work, &result->diagnosis));
 	double now = fkmi_now();
 	work->seconds.finish += now - before;
 	work->seconds.total = now - work->started;

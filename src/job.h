@@ -32,6 +32,7 @@ struct fkmi_work {
 	struct fkmi_state *seen;   /* [b], as downloaded the time before */
 	int32_t *active;           /* [b], as last uploaded */
 	double *thresholds;        /* [b] */
+	bool waits;                /* something the caller asked for needs the host to wait for the device */
 	struct fkm_seconds seconds;
 	double started;
 	fenv_t environment; /* the caller's floating-point environment */
@@ -43,8 +44,8 @@ enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_re
 
 /*
  * After fkmi_work_plan: sets the default floating-point environment (a caller that flushes denormals or rounds
- * otherwise must not change the bits; fkmi_work_end restores it), takes memory, brings host arrays to the device, checks points and weights, makes row norms and
- * grids. Also on failure the caller must call fkmi_work_end.
+ * otherwise must not change the bits; fkmi_work_end restores it), takes memory, brings host arrays to the device,
+ * checks points and weights, makes row norms and grids. Also on failure the caller must call fkmi_work_end.
  */
 enum fkm_status fkmi_work_open(struct fkmi_work *work);
 
@@ -66,7 +67,7 @@ enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate ac
 /* Distances (where wanted) and the inertia of each active problem into inertia[b] (NULL: not wanted). */
 enum fkm_status fkmi_work_inertia(struct fkmi_work *work, double *inertia);
 
-/* Copies everything that result wants from the device and fills its diagnosis. */
+/* Copies everything that result wants from the device and fills its diagnosis (counters only where work->waits). */
 enum fkm_status fkmi_work_deliver(struct fkmi_work *work, struct fkm_fit_result *result);
 
 /* Frees everything, notes a lost device in the context and passes status on: the last thing that a public call does. */

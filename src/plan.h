@@ -12,10 +12,10 @@ struct fkmi_plan_request {
 	const struct fkmi_backend *backend; /* its tiles(), scratch_bytes() and fuses() are used, nothing else */
 	const struct fkmi_limits *limits;
 	const struct fkmi_problem *problem;
-	const char *kernel;     /* forced tile name, NULL or "": free choice */
-	int64_t chunk_rows;     /* forced, 0: free choice */
-	int64_t memory_bytes;   /* workspace may not pass this; 0: limits->memory_bytes */
-	int64_t extra_bytes;    /* workspace that the core adds for staging (copies of host arrays and results) */
+	const char *kernel;   /* forced tile name, NULL or "": free choice */
+	int64_t chunk_rows;   /* forced, 0: free choice */
+	int64_t memory_bytes; /* workspace may not pass this; 0: limits->memory_bytes */
+	int64_t extra_bytes;  /* workspace that the core adds for staging (copies of host arrays and results) */
 };
 
 enum { FKMI_MAX_CANDIDATES = 64 };
@@ -35,10 +35,10 @@ struct fkmi_candidates {
 	struct fkmi_candidate items[FKMI_MAX_CANDIDATES];
 };
 
-/* Fills *candidates and, when one is legal, *plan. FKM_ERROR_INVALID_ARGUMENT: no tile of that name (the message lists the names);
- * FKM_ERROR_OUT_OF_MEMORY: only memory stood in the way (the message names bytes needed and allowed);
+/* Fills *candidates and, when one is legal, *plan. FKM_ERROR_INVALID_ARGUMENT: no tile of that name (the message lists
+ * the names); FKM_ERROR_OUT_OF_MEMORY: only memory stood in the way (the message names bytes needed and allowed);
  * FKM_ERROR_UNSUPPORTED: no candidate is legal (the message gives the reasons). candidates may be NULL. */
 enum fkm_status fkmi_plan_make(const struct fkmi_plan_request *request, struct fkmi_plan *plan,
-                               struct fkmi_candidates *candidates);
+							   struct fkmi_candidates *candidates);
 
 #endif

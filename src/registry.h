@@ -19,7 +19,7 @@ void fkmi_log(const struct fkmi_logger *logger, enum fkm_log_level level, const 
 
 /* fkm_device_list over the given backends. */
 enum fkm_status fkmi_registry_list(const struct fkmi_backend *const *backends, int32_t backend_count,
-                                   struct fkm_device_info *infos, int32_t capacity, int32_t *count);
+								   struct fkm_device_info *infos, int32_t capacity, int32_t *count);
 
 /*
  * Opens the device of the named backend, or, with name NULL or "", of FKM_BACKEND, or of the first backend in
@@ -28,7 +28,7 @@ enum fkm_status fkmi_registry_list(const struct fkmi_backend *const *backends, i
  * that the build left out).
  */
 enum fkm_status fkmi_registry_open(const struct fkmi_backend *const *backends, int32_t count, const char *name,
-                                   const struct fkmi_open_params *params, const struct fkmi_logger *logger,
-                                   struct fkmi_device **device);
+								   const struct fkmi_open_params *params, const struct fkmi_logger *logger,
+								   struct fkmi_device **device);
 
 #endif

@@ -294,6 +294,11 @@ FKM_API void fkm_fit_result_init(struct fkm_fit_result *result);
 /*
  * Lloyd's algorithm on points [b, n, d], F16, BF16 or F32. Problems of a batch are independent: each gives the bits
  * that it gives alone. Returns FKM_OK, FKM_CANCELLED (results valid), or an error.
+ *
+ * Waiting: on return all results are in place, except where nothing asks for it: FKM_STOP_FIXED with FKM_EMPTY_KEEP or
+ * FKM_EMPTY_RELOCATE, trust_finite = 1, n_init = 1, no progress callback, a workspace of the caller's, and no results in
+ * host memory but n_iter and reason. Such a call only enqueues on a device's queue; its results are ordered there, and the
+ * counters of the diagnosis are 0. fkm_predict is the same with trust_finite = 1.
  */
 FKM_API enum fkm_status fkm_fit(struct fkm_context *context, const struct fkm_array *points,
                                 const struct fkm_fit_params *params, struct fkm_fit_result *result);

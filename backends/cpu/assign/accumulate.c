@@ -135,14 +135,14 @@ static void accumulate_items(void *argument, int thread, int threads)
 }
 
 enum fkm_status fkmi_cpu_accumulate(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_span span,
-									enum fkmi_accumulate kind)
+									enum fkmi_accumulate accumulate)
 {
 	struct fkmi_pool *pool = ((struct fkmi_cpu *)device)->pool;
 	struct accumulation a = {.job = job,
 							 .isa = fkmi_cpu_isa_of(job->plan.tile),
 							 .layout = fkmi_cpu_layout_make(&job->problem, job->plan.tile, device->limits.units),
-							 .kind = kind};
-	if (kind == FKMI_ACCUMULATE_NONE || span.rows == 0)
+							 .kind = accumulate};
+	if (accumulate == FKMI_ACCUMULATE_NONE || span.rows == 0)
 		return FKM_OK;
 	fkmi_cpu_items_init(&a.items, &job->problem, span, fkmi_pool_threads(pool), 64, 4096);
 	fkmi_pool_run(pool, accumulate_items, &a);

@@ -10,14 +10,7 @@
 /* Position of the lowest bit set; mask is not 0. */
 static inline int fkmi_cpu_lowest_bit(uint64_t mask)
 {
-#if defined(__GNUC__)
 	return __builtin_ctzll(mask);
-#else
-	int i = 0;
-	while (!(mask >> i & 1))
-		i++;
-	return i;
-#endif
 }
 
 /* ---- layout.c: the scratch of these steps ---- */

@@ -15,11 +15,11 @@
 /* Fastest first. */
 static const struct fkmi_tile tiles[] = {
 #if defined(__x86_64__)
-	TILE(AVX512, "avx512-64x6", FKMI_CPU_AVX512, 1e11),
-	TILE(AVX2, "avx2-16x6", FKMI_CPU_AVX2, 5e10),
-	TILE(SSE2, "sse2-8x6", FKMI_CPU_SSE2, 1.2e10),
+	TILE(AVX512, "avx512-64x6", FKMI_CPU_AVX512, 1.1e11),
+	TILE(AVX2, "avx2-16x6", FKMI_CPU_AVX2, 5.5e10),
+	TILE(SSE2, "sse2-8x6", FKMI_CPU_SSE2, 2e10),
 #endif
-	TILE(PORTABLE, "portable-16x6", 0, 1e10),
+	TILE(PORTABLE, "portable-16x6", 0, 1.8e10),
 };
 
 static const struct fkmi_cpu_isa *const isas[] = {

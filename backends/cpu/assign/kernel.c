@@ -172,13 +172,8 @@ INLINE void gather(const struct fkmi_cpu_sweep *a, vfloat score[CENTROIDS][VECTO
 
 INLINE void prefetch(const char *p, int64_t bytes)
 {
-#if defined(__GNUC__)
 	for (int64_t i = 0; i < bytes; i += 64)
 		__builtin_prefetch(p + i, 0, 2);
-#else
-	(void)p;
-	(void)bytes;
-#endif
 }
 
 INLINE void sweep(const struct fkmi_cpu_sweep *a, enum fkmi_cpu_sweep_kind kind)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The assignment's inner loops. kernel.c and rows.c are compiled once for each instruction set and give one struct
- * fkmi_cpu_isa each; certificate.h says what they compute.
+ * The assignment's inner loops. kernel.c, with rows.h and simd.h, is compiled once for each instruction set and gives
+ * one struct fkmi_cpu_isa each; certificate.h says what the filter computes.
  *
  * Layouts. A tile is `points` rows side by side: coordinate j of row i is x[j * points + i]. Centroids come in groups
  * of `centroids`: coordinate j of centroid c of group g is panels[(g * d + j) * centroids + c].

@@ -35,20 +35,33 @@ static int64_t part_begin(int64_t count, int part, int parts)
 
 /* ---- phases ---- */
 
+static uint64_t mix(uint64_t hash, uint64_t bits)
+{
+	return (hash ^ bits ^ bits >> 32) * 0x9E3779B97F4A7C15u;
+}
+
+static uint64_t bits_of(double value)
+{
+	uint64_t bits;
+	value += 0.0; /* zeros of both signs are alike */
+	memcpy(&bits, &value, sizeof bits);
+	return bits;
+}
+
+/* In four chains, which the processor works on at the same time. */
 static uint64_t hash_row(const double *c, int64_t d)
 {
-	enum { CHAINS = 4 };
-	const uint64_t odd = 0x9E3779B97F4A7C15u;
-	uint64_t h[CHAINS] = {1, 2, 3, 4};
-	for (int64_t j = 0; j < d; j++) {
-		double value = c[j] + 0.0; /* zeros of both signs are alike */
-		uint64_t bits;
-		memcpy(&bits, &value, sizeof bits);
-		h[j % CHAINS] = (h[j % CHAINS] ^ bits ^ bits >> 32) * odd;
+	uint64_t h0 = 1, h1 = 2, h2 = 3, h3 = 4;
+	int64_t j = 0;
+	for (; j + 4 <= d; j += 4) {
+		h0 = mix(h0, bits_of(c[j]));
+		h1 = mix(h1, bits_of(c[j + 1]));
+		h2 = mix(h2, bits_of(c[j + 2]));
+		h3 = mix(h3, bits_of(c[j + 3]));
 	}
-	uint64_t all = 0;
-	for (int r = 0; r < CHAINS; r++)
-		all = (all ^ h[r] ^ h[r] >> 29) * odd;
+	for (; j < d; j++)
+		h0 = mix(h0, bits_of(c[j]));
+	uint64_t all = mix(mix(mix(mix(0, h0), h1), h2), h3);
 	return all ^ all >> 32;
 }
 

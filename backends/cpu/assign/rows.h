@@ -47,20 +47,25 @@ static int32_t nearest(const double *x, const double *centroids, int64_t d, cons
 	return label;
 }
 
+/* Up to eight dimensions of centre(). */
+INLINE void centre_some(const double *restrict c, double scale, const float *restrict mu, int count, float *restrict z,
+						int64_t stride, double sums[8])
+{
+	for (int r = 0; r < count; r++) {
+		double t = c[r] * scale - (double)mu[r];
+		sums[r] += t * t;
+		z[r * stride] = (float)t;
+	}
+}
+
 static double centre(const double *restrict c, double scale, const float *restrict mu, int64_t d, float *restrict z,
 					 int64_t stride)
 {
 	double p[8] = {0};
-	for (int64_t j = 0; j < d; j += 8) {
-		double t[8] = {0};
-		int count = d - j < 8 ? (int)(d - j) : 8;
-		for (int r = 0; r < count; r++)
-			t[r] = c[j + r] * scale - (double)mu[j + r];
-		for (int r = 0; r < 8; r++)
-			p[r] += t[r] * t[r];
-		for (int r = 0; r < count; r++)
-			z[(j + r) * stride] = (float)t[r];
-	}
+	int64_t j = 0;
+	for (; j + 8 <= d; j += 8)
+		centre_some(c + j, scale, mu + j, 8, z + j * stride, stride, p);
+	centre_some(c + j, scale, mu + j, (int)(d - j), z + j * stride, stride, p);
 	return fkmi_combine8(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]);
 }
 

@@ -102,6 +102,7 @@ enum tool_exit tool_open_context(const struct tool_options *options, struct fkm_
 	params.log_level = options->verbose ? FKM_LOG_INFO : FKM_LOG_WARNING;
 	if (fkm_context_create(&params, context) != FKM_OK)
 		return tool_fail(TOOL_FAILED, "%s", fkm_error_message());
+	tool_signals_install(); /* again: drivers install handlers of their own (LLVM's, in OpenCL for CPUs) */
 	return TOOL_OK;
 }
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # fuzz.sh BUILD SECONDS [TARGET]: runs TARGET, or every fuzz target of a build with -Dfuzz=true, two at once, for a time.
-# A target is an executable named fuzz_*. What it learned and what it found stay in BUILD/fuzz/.
+# From the top of the tree. A target is an executable named fuzz_NAME. In tests/, NAME.dict is its dictionary and NAME.seeds
+# a directory of inputs to begin with. What it learned and what it found stay in BUILD/fuzz/.
 set -eu
 build=$1
 seconds=$2
@@ -19,10 +20,13 @@ fi
 target=$3
 name=${target##*/}
 log=$build/fuzz/$name.log
+dictionary=$(find tests -name "${name#fuzz_}.dict")
+seeds=$(find tests -type d -name "${name#fuzz_}.seeds")
 mkdir -p "$build/fuzz/$name"
 printf 'fuzz: %s for %s s\n' "$name" "$seconds"
 if "$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2560 -print_final_stats=1 \
-	-artifact_prefix="$build/fuzz/$name-" "$build/fuzz/$name" >"$log" 2>&1; then
+	${dictionary:+"-dict=$dictionary"} \
+	-artifact_prefix="$build/fuzz/$name-" "$build/fuzz/$name" ${seeds:+"$seeds"} >"$log" 2>&1; then
 	printf 'fuzz: %s: %s runs, nothing found\n' "$name" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")"
 else
 	tail -n 60 "$log"

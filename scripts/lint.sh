@@ -37,7 +37,7 @@ case $CHECKER in
 	# shellcheck disable=SC2086 # the list is of words
 	printf '%s\n' $sources | xargs -n 4 -P "$(getconf _NPROCESSORS_ONLN)" "$CHECKER" -p "$build" --quiet \
 		--warnings-as-errors='*' 2>"$build/clang-tidy.log" || fail 'static analysis found something'
-	grep -v 'warnings generated\|warning generated\|Suppressed\|Use -header-filter' "$build/clang-tidy.log" || true
+	grep -v 'warnings\{0,1\} generated\|Processing file\|Suppressed\|Use -header-filter' "$build/clang-tidy.log" || true
 	;;
 *)
 	"$CHECKER" --project="$build/compile_commands.json" --enable=warning,portability --inline-suppr --quiet \
@@ -51,6 +51,10 @@ printf 'lint: licence lines\n'
 for file in $scripts $(files '*.c' '*.h' '*.cpp' '*.py' 'meson.build' 'meson_options.txt' '*.sh'); do
 	head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || fail "$file: no SPDX-License-Identifier line at the top"
 done
+
+printf 'lint: the README and its program\n'
+[ "$(sed -n '/^```c$/,/^```$/p' README.md | sed '/^```/d')" = "$(sed -n '/^#include/,$p' examples/fit.c)" ] ||
+	fail 'the C program in README.md is not examples/fit.c'
 
 printf 'lint: file lengths\n'
 for file in $(files '*.c' '*.h' '*.py' '*.sh') dev; do

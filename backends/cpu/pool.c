@@ -101,9 +101,9 @@ static void start_workers(struct fkmi_pool *pool, int threads)
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-enum fkm_status fkmi_pool_create(int threads, struct fkmi_pool **result)
+enum fkm_status fkmi_pool_create(int threads, struct fkmi_pool **out)
 {
-	*result = NULL;
+	*out = NULL;
 	struct fkmi_pool *pool = calloc(1, sizeof *pool + (size_t)threads * sizeof pool->workers[0]);
 	if (!pool)
 		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no memory for a pool of %d threads", threads);
@@ -116,7 +116,7 @@ enum fkm_status fkmi_pool_create(int threads, struct fkmi_pool **result)
 	pool->threads = 1;
 	pool->spins = threads <= fkmi_cpu_count() ? SPINS : 0;
 	start_workers(pool, threads);
-	*result = pool;
+	*out = pool;
 	return FKM_OK;
 
 no_finished:

@@ -154,8 +154,8 @@ struct fkm_device_info {
 	int32_t device; /* index within the backend */
 	char name[128];
 	int64_t memory_bytes;
-	int32_t units;    /* multiprocessors, compute units, or CPU threads */
-	char detail[128]; /* instruction sets, architecture, driver version */
+	int32_t units;     /* multiprocessors, compute units, or CPU threads */
+	char detail[128];  /* instruction sets, architecture, driver version */
 	char problem[256]; /* "" if the device can be used; else why not */
 };
 
@@ -205,14 +205,14 @@ struct fkm_progress {
 	int32_t run;       /* 0 .. n_init-1 */
 	int32_t iteration; /* from 1 */
 	int32_t max_iter;
-	int64_t active;     /* problems that have not stopped */
-	int64_t changed;    /* labels that changed */
-	double shift;       /* largest of the problems' squared centroid shifts */
-	double threshold;   /* shift at which the problem with the largest shift stops; 0: only when labels are unchanged */
-	int64_t relocated;  /* centroids relocated */
-	int64_t rechecked;  /* points whose label needed f64 */
-	double seconds;     /* this iteration */
-	double inertia;     /* of the assignment just made, where known; else NaN */
+	int64_t active;    /* problems that have not stopped */
+	int64_t changed;   /* labels that changed */
+	double shift;      /* largest of the problems' squared centroid shifts */
+	double threshold;  /* shift at which the problem with the largest shift stops; 0: only when labels are unchanged */
+	int64_t relocated; /* centroids relocated */
+	int64_t rechecked; /* points whose label needed f64 */
+	double seconds;    /* this iteration */
+	double inertia;    /* of the assignment just made, where known; else NaN */
 	int64_t reserved[4];
 };
 
@@ -226,19 +226,20 @@ struct fkm_fit_params {
 	enum fkm_metric metric;
 	enum fkm_init init;
 	struct fkm_array init_centroids; /* [b, K, d], or [1, K, d] for all problems; any dtype; FKM_INIT_CENTROIDS only */
-	struct fkm_array weights;        /* data NULL: none. [b, n, 1] or [1, n, 1] for all; F32 or F64; >= 0; row_stride 1 */
-	int32_t max_iter;                /* default 300; 0: assign to the start and stop */
-	double tol;                      /* default 1e-4; >= 0 */
+	struct fkm_array weights; /* data NULL: none. [b, n, 1] or [1, n, 1] for all; F32 or F64; >= 0; row_stride 1 */
+	int32_t max_iter;         /* default 300; 0: assign to the start and stop */
+	double tol;               /* default 1e-4; >= 0 */
 	enum fkm_stop stop;
 	enum fkm_empty empty;
 	int32_t n_init; /* default 1 */
 	uint64_t seed;
 	enum fkm_precision precision;
 	/* Tuning and testing: results never depend on these. */
-	const char *kernel;  /* name of an assignment kernel of fkm_plan_describe; NULL: FKM_KERNEL, else the planner's choice */
-	int64_t chunk_rows;  /* points handled at a time; 0: the planner's choice */
+	const char
+		*kernel; /* name of an assignment kernel of fkm_plan_describe; NULL: FKM_KERNEL, else the planner's choice */
+	int64_t chunk_rows;   /* points handled at a time; 0: the planner's choice */
 	int32_t trust_finite; /* 1: skip the check for NaN and infinity; with such data results are then undefined */
-	void *workspace;      /* caller-owned memory of the context's device, 256-byte aligned; NULL: the library allocates */
+	void *workspace; /* caller-owned memory of the context's device, 256-byte aligned; NULL: the library allocates */
 	int64_t workspace_bytes; /* at least what fkm_fit_workspace says */
 	fkm_progress_fn progress;
 	void *progress_user;
@@ -248,8 +249,8 @@ FKM_API void fkm_fit_params_init(struct fkm_fit_params *params);
 
 /* Wall-clock seconds per stage, where the backend measures them. */
 struct fkm_seconds {
-	double check;  /* validation pass, row norms, variances */
-	double copy;   /* between host and device */
+	double check; /* validation pass, row norms, variances */
+	double copy;  /* between host and device */
 	double seed;
 	double assign; /* includes the sums when the kernel fuses them */
 	double update;
@@ -275,17 +276,17 @@ struct fkm_diagnosis {
  * packed, and all in host memory or all in the memory of the context's device; *_batch scalars are host arrays. */
 struct fkm_fit_result {
 	size_t struct_size;
-	enum fkm_memory memory;        /* where labels, centroids, counts, order, offsets and distances are */
-	int32_t *labels;               /* [b, n] */
-	void *centroids;               /* [b, K, d] in centroids_dtype */
+	enum fkm_memory memory;         /* where labels, centroids, counts, order, offsets and distances are */
+	int32_t *labels;                /* [b, n] */
+	void *centroids;                /* [b, K, d] in centroids_dtype */
 	enum fkm_dtype centroids_dtype; /* F32 or F64; default F64 */
-	int64_t *counts;               /* [b, K] points per cluster */
-	int64_t *order;                /* [b, n] row numbers sorted by label, ascending within a label: inverted lists */
-	int64_t *offsets;              /* [b, K+1] cluster k of problem p is order[p*n + offsets[k]] up to offsets[k+1] */
-	double *distances;             /* [b, n] squared distance to the point's centroid */
-	double *inertia;               /* [b], host: sum of w * distance */
-	int32_t *n_iter;               /* [b], host */
-	int32_t *reason;               /* [b], host: enum fkm_stop_reason */
+	int64_t *counts;                /* [b, K] points per cluster */
+	int64_t *order;                 /* [b, n] row numbers sorted by label, ascending within a label: inverted lists */
+	int64_t *offsets;               /* [b, K+1] cluster k of problem p is order[p*n + offsets[k]] up to offsets[k+1] */
+	double *distances;              /* [b, n] squared distance to the point's centroid */
+	double *inertia;                /* [b], host: sum of w * distance */
+	int32_t *n_iter;                /* [b], host */
+	int32_t *reason;                /* [b], host: enum fkm_stop_reason */
 	struct fkm_diagnosis diagnosis; /* always filled */
 };
 
@@ -301,13 +302,13 @@ FKM_API void fkm_fit_result_init(struct fkm_fit_result *result);
  * counters of the diagnosis are 0. fkm_predict is the same with trust_finite = 1.
  */
 FKM_API enum fkm_status fkm_fit(struct fkm_context *context, const struct fkm_array *points,
-                                const struct fkm_fit_params *params, struct fkm_fit_result *result);
+								const struct fkm_fit_params *params, struct fkm_fit_result *result);
 
 /* Bytes of workspace that fkm_fit needs for these arguments (points->data may be NULL; so may the outputs' pointers be
  * any non-NULL value for those wanted). */
 FKM_API enum fkm_status fkm_fit_workspace(struct fkm_context *context, const struct fkm_array *points,
-                                          const struct fkm_fit_params *params, const struct fkm_fit_result *result,
-                                          int64_t *bytes);
+										  const struct fkm_fit_params *params, const struct fkm_fit_result *result,
+										  int64_t *bytes);
 
 /* ---- pieces --------------------------------------------------------------------------------------------------- */
 
@@ -315,21 +316,21 @@ FKM_API enum fkm_status fkm_fit_workspace(struct fkm_context *context, const str
  * chunk_rows, trust_finite and workspace are used; NULL: defaults. centroids: [b, K, d] or [1, K, d], any dtype. Of result,
  * labels, distances, counts, order, offsets, inertia and diagnosis are filled. K may exceed n. */
 FKM_API enum fkm_status fkm_predict(struct fkm_context *context, const struct fkm_array *points,
-                                    const struct fkm_array *centroids, const struct fkm_fit_params *params,
-                                    struct fkm_fit_result *result);
+									const struct fkm_array *centroids, const struct fkm_fit_params *params,
+									struct fkm_fit_result *result);
 
 /* New centroids from labels [b, n] (each in 0 .. K-1, in the memory kind of the points; checked): one update of section 3
  * of docs/semantics.md. previous [b, K, d] or [1, K, d] is what an empty cluster keeps, and what relocation measures
  * distance from; its shape gives K. Of params: metric, weights, empty, trust_finite, workspace. Of result, centroids and
  * counts are filled, and n_iter, if set, receives 0. */
 FKM_API enum fkm_status fkm_update(struct fkm_context *context, const struct fkm_array *points, const int32_t *labels,
-                                   const struct fkm_array *previous, const struct fkm_fit_params *params,
-                                   struct fkm_fit_result *result);
+								   const struct fkm_array *previous, const struct fkm_fit_params *params,
+								   struct fkm_fit_result *result);
 
 /* Sum of w * D(point, centroid of its label) for each problem into inertia[b] (host). Labels as for fkm_update. */
 FKM_API enum fkm_status fkm_inertia(struct fkm_context *context, const struct fkm_array *points,
-                                    const struct fkm_array *centroids, const int32_t *labels,
-                                    const struct fkm_fit_params *params, double *inertia);
+									const struct fkm_array *centroids, const int32_t *labels,
+									const struct fkm_fit_params *params, double *inertia);
 
 /* ---- plans ---------------------------------------------------------------------------------------------------- */
 
@@ -339,8 +340,8 @@ FKM_API enum fkm_status fkm_inertia(struct fkm_context *context, const struct fk
  * At most capacity bytes including the final 0 are written; *needed (may be NULL) receives the full size.
  */
 FKM_API enum fkm_status fkm_plan_describe(struct fkm_context *context, const struct fkm_array *points,
-                                          const struct fkm_fit_params *params, char *text, size_t capacity,
-                                          size_t *needed);
+										  const struct fkm_fit_params *params, char *text, size_t capacity,
+										  size_t *needed);
 
 #ifdef __cplusplus
 }

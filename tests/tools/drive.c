@@ -72,8 +72,10 @@ int main(int argc, char **argv)
 		return TROUBLE;
 	}
 	if (child == 0) {
-		signal(SIGINT, SIG_DFL); /* a shell ignores it for what runs in the background */
-		signal(SIGQUIT, SIG_DFL);
+		/* A shell ignores some for what runs in the background, nohup others. */
+		static const int inherited[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM};
+		for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
+			signal(inherited[i], SIG_DFL);
 		dup2(ends[1], STDERR_FILENO);
 		close(ends[0]);
 		close(ends[1]);

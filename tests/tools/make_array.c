@@ -43,7 +43,7 @@ static void put(const char *type, double value)
 {
 	uint16_t half = f16_bits(value);
 	float single = (float)value;
-	int8_t byte = (int8_t)value;
+	uint8_t byte = fabs(value) < 256 ? (uint8_t)(int)value : 0;
 	if (strncmp(type, "f2", 2) == 0)
 		fwrite(&half, sizeof half, 1, stdout);
 	else if (strncmp(type, "f4", 2) == 0)

@@ -10,7 +10,7 @@
 static const float two_pi = 6.28318530717958648F;
 
 /* SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) as a function of a counter. */
-static uint64_t mix(uint64_t counter)
+uint64_t random_word(uint64_t counter)
 {
 	uint64_t z = (counter + 1) * 0x9E3779B97F4A7C15U;
 	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9U;
@@ -55,12 +55,12 @@ struct fill {
 };
 
 /* Thread's share of the pairs of deviates of Box and Muller. */
-static void fill_normal(void *argument, int thread, int threads)
+static void fill_share(void *argument, int thread, int threads)
 {
 	const struct fill *fill = argument;
 	int64_t pairs = (fill->count + 1) / 2, end = pairs * (thread + 1) / threads;
 	for (int64_t p = pairs * thread / threads; p < end; p++) {
-		uint64_t bits = mix((uint64_t)p);
+		uint64_t bits = random_word((uint64_t)p);
 		float u = (float)((bits >> 40) + 1) * 0x1p-24F, angle = (float)(bits & 0xffffff) * (two_pi * 0x1p-24F);
 		float radius = sqrtf(-2 * logf(u));
 		store(fill->array, fill->dtype, 2 * p, radius * cosf(angle));
@@ -74,24 +74,34 @@ static int64_t start_row(const struct shape *shape, int64_t b, int64_t k)
 {
 	int64_t low = (int64_t)((double)k * (double)shape->n / (double)shape->k);
 	int64_t high = (int64_t)((double)(k + 1) * (double)shape->n / (double)shape->k);
-	return low + (int64_t)(mix(~(uint64_t)(b * shape->k + k)) % (uint64_t)(high - low));
+	return low + (int64_t)(random_word(~(uint64_t)(b * shape->k + k)) % (uint64_t)(high - low));
+}
+
+void data_fill(void *array, enum fkm_dtype dtype, int64_t count, int threads)
+{
+	run_threads(threads, fill_share, &(struct fill){array, dtype, count});
+}
+
+void data_start(const struct shape *shape, const void *points, void *start)
+{
+	int64_t row = shape->d * dtype_bytes(shape->dtype);
+	for (int64_t b = 0; b < shape->b; b++)
+		for (int64_t k = 0; k < shape->k; k++)
+			memcpy((char *)start + (b * shape->k + k) * row,
+				   (const char *)points + (b * shape->n + start_row(shape, b, k)) * row, (size_t)row);
 }
 
 bool data_create(const struct shape *shape, int threads, struct data *data)
 {
 	int64_t row = shape->d * dtype_bytes(shape->dtype);
-	data->point_bytes = shape->b * shape->n * row;
-	data->points = malloc((size_t)data->point_bytes);
+	data->points = malloc((size_t)(shape->b * shape->n * row));
 	data->start = malloc((size_t)(shape->b * shape->k * row));
 	if (!data->points || !data->start) {
 		data_destroy(data);
 		return false;
 	}
-	run_threads(threads, fill_normal, &(struct fill){data->points, shape->dtype, shape->b * shape->n * shape->d});
-	for (int64_t b = 0; b < shape->b; b++)
-		for (int64_t k = 0; k < shape->k; k++)
-			memcpy((char *)data->start + (b * shape->k + k) * row,
-				   (char *)data->points + (b * shape->n + start_row(shape, b, k)) * row, (size_t)row);
+	data_fill(data->points, shape->dtype, shape->b * shape->n * shape->d, threads);
+	data_start(shape, data->points, data->start);
 	return true;
 }
 

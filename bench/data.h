@@ -6,10 +6,19 @@
 
 #include "shapes.h"
 
+/* Fills array with the first `count` of one endless sequence of standard normal values, on that many threads. */
+void data_fill(void *array, enum fkm_dtype dtype, int64_t count, int threads);
+
+/* Writes the start [b, K, d] of a fit of points [b, n, d]. */
+void data_start(const struct shape *shape, const void *points, void *start);
+
+/* The counter-th word of a sequence of random ones. */
+uint64_t random_word(uint64_t counter);
+
+/* Points and start in host memory. */
 struct data {
 	void *points; /* [b, n, d] in the shape's dtype */
 	void *start;  /* [b, K, d] in the same */
-	int64_t point_bytes;
 };
 
 /* Fills *data on the given number of threads; false, with everything freed, if memory runs out. */

@@ -114,7 +114,16 @@ static bool fit_all(struct run *run, int repeats, struct measurement *measuremen
 	return true;
 }
 
-bool measure(struct fkm_context *context, const struct shape *shape, int iterations, int repeats,
+/* The labels of one more exact fit, held against the definition. */
+static bool check(struct run *run, const struct options *options, struct measurement *m)
+{
+	double seconds;
+	return fit_once(run, m, "check", &seconds) &&
+		   check_labels(&m->shape, run->points.data, run->result.centroids, run->result.labels, options->check_rows,
+						options->threads ? options->threads : available_threads(), &m->check);
+}
+
+bool measure(struct fkm_context *context, const struct shape *shape, const struct options *options,
 			 struct measurement *measurements)
 {
 	static int32_t anything; /* stands for the outputs while memory is estimated */
@@ -124,7 +133,8 @@ bool measure(struct fkm_context *context, const struct shape *shape, int iterati
 	run.params.init = FKM_INIT_CENTROIDS;
 	run.params.init_centroids = view(&anything, shape, shape->k);
 	run.params.stop = FKM_STOP_FIXED;
-	run.params.max_iter = iterations;
+	run.params.max_iter = options->iterations;
+	run.params.empty = options->empty;
 	fkm_fit_result_init(&run.result);
 	run.result.labels = &anything;
 	run.result.centroids = &anything;
@@ -132,7 +142,7 @@ bool measure(struct fkm_context *context, const struct shape *shape, int iterati
 	if (!fits_memory(&run, shape))
 		return false;
 	for (int p = 0; p < PRECISIONS; p++)
-		measurements[p] = (struct measurement){.shape = *shape, .precision = p, .iterations = iterations};
+		measurements[p] = (struct measurement){.shape = *shape, .precision = p, .iterations = options->iterations};
 
 	fprintf(stderr, "%s: making data\n", shape->name);
 	struct data data;
@@ -143,7 +153,9 @@ bool measure(struct fkm_context *context, const struct shape *shape, int iterati
 	if (ok && run.result.labels && run.result.centroids && run.result.inertia) {
 		run.points.data = data.points;
 		run.params.init_centroids.data = data.start;
-		ok = fit_all(&run, repeats, measurements);
+		ok = fit_all(&run, options->repeats, measurements);
+		if (ok && options->check_rows > 0)
+			ok = check(&run, options, &measurements[FKM_PRECISION_EXACT]);
 	} else {
 		fprintf(stderr, "fkm-bench: %s: out of memory\n", shape->name);
 		ok = false;

@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report.h"
 
-#include <time.h>
-
-#include "commit.h"
-
-#if defined(__clang__)
-static const char compiler[] = "clang " __clang_version__;
-#else
-static const char compiler[] = "gcc " __VERSION__;
-#endif
+#include "json.h"
 
 static const char *precision_name(enum fkm_precision precision)
 {
@@ -75,28 +67,24 @@ void print_stages(const struct report *report, FILE *out)
 	}
 }
 
-static void json_string(FILE *out, const char *text)
+void print_checks(const struct report *report, FILE *out)
 {
-	fputc('"', out);
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ')
-			fprintf(out, "\\u%04x", *text);
-		else
-			fprintf(out, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+	fprintf(out, "\n");
+	for (int i = 0; i < report->count; i++) {
+		const struct measurement *m = &report->measurements[i];
+		if (m->check.rows > 0)
+			fprintf(out, "%-15s %-5s %lld of %lld labels differ from a search of all centroids in f64\n", m->shape.name,
+					precision_name(m->precision), (long long)m->check.differing, (long long)m->check.rows);
 	}
-	fputc('"', out);
 }
 
 static void json_measurement(const struct report *report, const struct measurement *m, FILE *out)
 {
-	const struct shape *shape = &m->shape;
 	const struct fkm_diagnosis *diagnosis = &m->diagnosis;
 	const struct fkm_seconds *s = &diagnosis->seconds;
-	fprintf(out, "    {\"shape\": ");
-	json_string(out, shape->name);
-	fprintf(out, ", \"b\": %lld, \"n\": %lld, \"k\": %lld, \"d\": %lld, \"dtype\": \"%s\", \"precision\": \"%s\",\n",
-			(long long)shape->b, (long long)shape->n, (long long)shape->k, (long long)shape->d,
-			dtype_name(shape->dtype), precision_name(m->precision));
+	fprintf(out, "    {");
+	json_shape(out, &m->shape);
+	fprintf(out, ", \"precision\": \"%s\",\n", precision_name(m->precision));
 	fprintf(out, "     \"iterations\": %d, \"median_seconds\": %.6g, \"seconds\": [", m->iterations, m->median);
 	for (int r = 0; r < m->repeats; r++)
 		fprintf(out, "%s%.6g", r ? ", " : "", m->seconds[r]);
@@ -110,6 +98,9 @@ static void json_measurement(const struct report *report, const struct measureme
 	json_string(out, diagnosis->kernel);
 	fprintf(out, ", \"tile\": ");
 	json_string(out, diagnosis->tile);
+	if (m->check.rows > 0)
+		fprintf(out, ", \"check\": {\"rows\": %lld, \"differing\": %lld}", (long long)m->check.rows,
+				(long long)m->check.differing);
 	fprintf(out, ", \"fused\": %s, \"threads\": %d,\n     \"stages\": {", diagnosis->fused ? "true" : "false",
 			diagnosis->threads);
 	fprintf(out,
@@ -119,13 +110,8 @@ static void json_measurement(const struct report *report, const struct measureme
 
 void write_json(const struct report *report, FILE *out)
 {
-	char date[32];
-	time_t seconds = time(NULL);
-	struct tm utc;
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
-	fprintf(out, "{\n  \"date\": \"%s\", \"version\": \"%s\", \"commit\": \"%s\",\n  \"compiler\": ", date,
-			fkm_version(), FKM_COMMIT);
-	json_string(out, compiler);
+	fprintf(out, "{\n");
+	json_origin(out);
 	fprintf(out, ",\n  \"backend\": ");
 	json_string(out, report->backend);
 	fprintf(out, ", \"device\": ");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is printed and written. */
+/* What is printed and written of measurements in host memory. */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
@@ -15,8 +15,9 @@ struct report {
 	int count;
 };
 
-/* These two want at least one measurement. */
+/* These want at least one measurement. */
 void print_table(const struct report *report, FILE *out);
+void print_checks(const struct report *report, FILE *out);
 void print_stages(const struct report *report, FILE *out);
 
 void write_json(const struct report *report, FILE *out);

@@ -408,6 +408,8 @@ static bool all_fitted(const struct trial *t)
 
 static void run_way(struct trial *t, struct way way)
 {
+	/* The suite's workspaces are host memory, which only one backend works in. */
+	way.own_workspace = way.own_workspace && strcmp(fkm_context_backend(contexts[0]), "cpu") == 0;
 	t->way = way;
 	check_fit(t);
 	if (all_fitted(t))

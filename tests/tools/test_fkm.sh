@@ -166,6 +166,9 @@ make_array f4F 0 5 6 9 >startF.npy
 exits 0 "$fkm" fit f4.npy --init start.npy --centroids c1 --json report
 holds report k 5
 holds report init '"start.npy"'
+exits 0 "$fkm" fit f4.npy --init start.npy --n-init 3 --json report
+holds report n_init 1
+check 'a file is one start' sh -c '! grep -q "^start" err'
 exits 0 "$fkm" fit f4.npy --init startF.npy --centroids c2
 same 'start in Fortran order' c1 c2
 exits 0 "$fkm" fit f4.npy -k 5 --init start.npy --max-iter 0 --centroids c1 --json report
@@ -276,9 +279,12 @@ refuses 2 "'frob' is not a command" frob
 refuses 2 'needs one file' fit
 refuses 2 'one argument too many' fit f4.npy f4.npy
 refuses 2 'a file of centroids' predict f4.npy
-refuses 2 'no option --frob' fit f4.npy --frob
+refuses 2 'no option --frob$' fit f4.npy --frob=1
+refuses 2 'several options that begin with --max$' fit f4.npy --max=3
+refuses 2 '--labels: the name of the file is empty' fit f4.npy --labels ''
+refuses 2 'the points: the name of the file is empty' fit ''
 refuses 2 'no option -z' fit f4.npy -z
-refuses 2 'no option --init' predict f4.npy base.centroids --init random
+refuses 2 'no option --init$' predict f4.npy base.centroids --init random
 refuses 2 '-k needs a value' fit f4.npy -k
 refuses 2 '--tol needs a value' fit f4.npy --tol
 refuses 2 '--quiet takes no value' fit f4.npy --quiet=1
@@ -340,7 +346,9 @@ refuses 1 'large.npy: 1e+300 at row 123, column 4 is too large for f32' fit larg
 make_array f8F 0 300 6 1 65520 123 4 >large.npy
 refuses 1 'large.npy: 65520 at row 123, column 4 is too large for f16' fit large.npy -qk 2 --dtype f16 $outputs
 refuses 1 'few.npy: 10 clusters are more than its 9 points' fit few.npy -k 10 $outputs
-refuses 1 'f4.npy: 300 clusters are more than its 9 points' fit few.npy --init f4.npy $outputs
+make_array f4 0 3 6 1 >3.npy
+refuses 1 '3.npy: 8 clusters (-k is not given) are more than its 3 points' fit 3.npy $outputs
+refuses 1 'f4.npy: has 300 rows, more than the 9 points of few.npy' fit few.npy --init f4.npy $outputs
 refuses 1 'start.npy: has 5 rows, but -k is 4' fit f4.npy -k 4 --init start.npy $outputs
 refuses 1 'start.npy: has rows of 6 dimensions, but the points of batch.npy have 4' fit batch.npy --init start.npy $outputs
 make_array f4 2 3 4 1 >start2.npy
@@ -371,6 +379,10 @@ check 'fewer lines for many iterations' test "$(grep -c '^iteration ' err)" -eq 
 drive -t log "$fkm" fit f4.npy --init start.npy --fixed --max-iter 250 >out
 check 'a live line on a terminal' grep -q "$(printf '\r')iteration 250 " log
 check 'one line on a terminal' test "$(wc -l <log)" -eq 1
+drive -t log "$fkm" fit f4.npy -k 3 >out
+check 'seeding is shown on a terminal' grep -q "$(printf '^\rseeding with k-means++\r')" log
+drive -t log "$fkm" fit f4.npy -k 3 --max-iter 0 >out
+check 'seeding alone leaves an empty line' grep -q "$(printf '^\rseeding with k-means++\r  *\r$')" log
 drive -t log "$fkm" fit f4.npy -k 3 --quiet >out
 check 'quiet on a terminal' test ! -s log
 

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host side of FlashAssign for sm_90a: tiles, scratch, and the launches of prepare and assign. kernels/cuda/ has
+ * the kernels; sm90.h there says what both sides know.
+ *
+ * A tile either takes the points as they are, or, under a name with "copy", a scaled f16 copy of them in scratch, which
+ * is made at the first prepare of a call: for f32, for the cosine metric, and for rows that are no multiple of 16
+ * bytes.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cuda.h"
+#include "kernels/common/state.h"
+#include "kernels/cuda/sm90.h"
+
+enum { SLICE = 64, PIECE = 8, ALIGNMENT = 256 };
+
+/* ---- tiles ---- */
+
+struct shape {
+	const char *name;
+	int32_t d_most, points, centroids, shared_bytes;
+};
+
+#define SHAPE(id, d_least, d_most, points, centroids, stages, stage_bytes, shape)                                      \
+	{#id, d_most, points, centroids, FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes)},
+static const struct shape shapes[] = {FKMI_SM90_SHAPES(SHAPE)};
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+/* First the shapes that read points, then those that copy them. Below d = 128 it is scores that take the time. */
+#define TILE(prefix, id, least, most, types, tile_points, tile_centroids, shared_bytes, factor)                        \
+	{.name = prefix #id,                                                                                               \
+	 .needs = FKMI_CUDA_SM90,                                                                                          \
+	 .dtypes = (types),                                                                                                \
+	 .d_min = (least),                                                                                                 \
+	 .d_max = (most),                                                                                                  \
+	 .k_max = 1 << 23,                                                                                                 \
+	 .points = (tile_points),                                                                                          \
+	 .centroids = (tile_centroids),                                                                                    \
+	 .local_bytes = (shared_bytes),                                                                                    \
+	 .multiply_adds_per_second = (factor) * ((most) < 128 ? (most) * 2.2e10 : 2.3e12),                                 \
+	 .seconds_per_tile = 1.5e-6},
+#define DIRECT_TILE(id, d_least, d_most, points, centroids, stages, stage_bytes, shape)                                \
+	TILE("sm90-", id, d_least, d_most, 1u << FKM_F16 | 1u << FKM_BF16, points, centroids,                              \
+		 FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 1.0)
+#define COPY_TILE(id, d_least, d_most, points, centroids, stages, stage_bytes, shape)                                  \
+	TILE("sm90-copy-", id, d_least, d_most, 1u << FKM_F16 | 1u << FKM_BF16 | 1u << FKM_F32, points, centroids,         \
+		 FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 0.9)
+
+const struct fkmi_tile fkmi_cuda_sm90_tiles[] = {FKMI_SM90_SHAPES(DIRECT_TILE) FKMI_SM90_SHAPES(COPY_TILE)};
+const int32_t fkmi_cuda_sm90_tile_count = 2 * SHAPES;
+
+/* The planner has a copy of the table. */
+static int32_t tile_index(const struct fkmi_tile *tile)
+{
+	int32_t i = 0;
+	while (i < 2 * SHAPES && strcmp(fkmi_cuda_sm90_tiles[i].name, tile->name) != 0)
+		i++;
+	assert(i < 2 * SHAPES);
+	return i;
+}
+
+static bool copies(const struct fkmi_tile *tile)
+{
+	return tile_index(tile) >= SHAPES;
+}
+
+static const struct shape *shape_of(const struct fkmi_tile *tile)
+{
+	return &shapes[tile_index(tile) % SHAPES];
+}
+
+bool fkmi_cuda_sm90_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+						  const struct fkmi_tile *tile)
+{
+	(void)limits;
+	(void)problem;
+	(void)tile;
+	return false;
+}
+
+/* ---- scratch ---- */
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+	return a / b + (a % b != 0);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Sizes, and offsets in bytes. */
+struct layout {
+	int64_t d_padded, d_pitch, k_padded, slots, span_rows, candidate_capacity;
+	int64_t problems, row_counts, totals, zero_end; /* zero before prepare */
+	int64_t keys, first, ones_end;                  /* all bits set before prepare */
+	int64_t slot_of, mean, shift, operands, norms, row_starts, rows, candidates, scans, nearest;
+	int64_t copy_mean, copy_scale, copy, residuals; /* where points are copied */
+	int64_t bytes;                                  /* -1 if that overflows */
+};
+
+static int64_t take(struct layout *l, int64_t count, int64_t each, int64_t element)
+{
+	if (l->bytes < 0 || (each > 0 && count > (INT64_MAX / 4 - l->bytes) / element / each)) {
+		l->bytes = -1;
+		return -1;
+	}
+	const int64_t offset = l->bytes;
+	l->bytes += divide_up(count * each * element, ALIGNMENT) * ALIGNMENT;
+	return offset;
+}
+
+static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_plan *plan)
+{
+	/* Two candidates are usual where a row has any; few rows get enough for any of theirs. */
+	enum { FEW_ROWS = 8192, MOST_CANDIDATES = 1 << 30 };
+	struct layout l = {.span_rows = least(plan->chunk_rows, p->n), .slots = 2};
+	const struct shape *shape = shape_of(plan->tile);
+	/* Kernels that keep points in registers read m for all the dimensions that they have room for. */
+	l.d_padded = divide_up(shape->d_most <= 512 ? shape->d_most : p->d, SLICE) * SLICE;
+	l.d_pitch = divide_up(p->d, PIECE) * PIECE;
+	l.k_padded = divide_up(p->k, FKMI_SM90_MOST_CENTROIDS) * FKMI_SM90_MOST_CENTROIDS;
+	while (l.slots < 2 * p->k)
+		l.slots *= 2;
+	if (p->b > INT64_MAX / 16 / l.span_rows) {
+		l.bytes = -1;
+		return l;
+	}
+	const int64_t rows = p->b * l.span_rows;
+	l.candidate_capacity = least(rows <= FEW_ROWS ? 8 * rows : rows / 2 + 8 * FEW_ROWS, MOST_CANDIDATES);
+	l.problems = take(&l, p->b, 1, sizeof(struct fkmi_sm90_problem));
+	l.row_counts = take(&l, p->b, 1, sizeof(int32_t));
+	l.totals = take(&l, 1, 1, sizeof(struct fkmi_sm90_totals));
+	l.zero_end = l.bytes;
+	l.keys = take(&l, p->b, l.slots, sizeof(uint64_t));
+	l.first = take(&l, p->b, l.slots, sizeof(uint32_t));
+	l.ones_end = l.bytes;
+	l.slot_of = take(&l, p->b, p->k, sizeof(uint32_t));
+	l.mean = take(&l, p->b, p->d, sizeof(double));
+	l.shift = take(&l, p->b, l.d_padded, sizeof(float));
+	l.operands = take(&l, p->b * p->k, l.d_pitch, sizeof(uint16_t));
+	l.norms = take(&l, p->b, l.k_padded, sizeof(float));
+	l.row_starts = take(&l, p->b + 1, 1, sizeof(int32_t));
+	l.rows = take(&l, rows, 1, sizeof(struct fkmi_sm90_row));
+	l.candidates = take(&l, l.candidate_capacity, 1, sizeof(struct fkmi_sm90_candidate));
+	l.scans = take(&l, FKMI_SM90_SCAN_ROWS, 1, sizeof(struct fkmi_sm90_scan));
+	l.nearest = take(&l, FKMI_SM90_SCAN_ROWS, 1, sizeof(struct fkmi_sm90_nearest));
+	if (copies(plan->tile)) {
+		l.copy_mean = take(&l, p->b, p->d, sizeof(float));
+		l.copy_scale = take(&l, p->b, 1, sizeof(float));
+		l.copy = take(&l, p->b * p->n, l.d_pitch, sizeof(uint16_t));
+		l.residuals = take(&l, p->b, p->n, sizeof(float));
+	}
+	return l;
+}
+
+int64_t fkmi_cuda_sm90_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+									 const struct fkmi_plan *plan)
+{
+	(void)limits;
+	const int64_t tiles = divide_up(plan->chunk_rows, shape_of(plan->tile)->points);
+	/* Tiles of all problems are counted in 32 bits, with the shares of their centroids. */
+	if (problem->n > INT32_MAX || problem->b > INT32_MAX / 256 / tiles)
+		return -1;
+	const bool readable = problem->dtype != FKM_F32 && problem->metric != FKM_METRIC_COSINE && problem->d % PIECE == 0;
+	if (!copies(plan->tile) && !readable)
+		return -1;
+	return layout_of(problem, plan).bytes;
+}
+
+/* ---- launches ---- */
+
+/* A job with the addresses that its launches need. */
+struct run {
+	struct fkmi_cuda *cuda;
+	const struct fkmi_job *job;
+	const struct shape *shape;
+	struct layout layout;
+	struct fkmi_ref scratch;
+	bool copied;
+};
+
+static struct run run_of(struct fkmi_gpu *gpu, const struct fkmi_job *job)
+{
+	return (struct run){.cuda = (struct fkmi_cuda *)gpu,
+						.job = job,
+						.shape = shape_of(job->plan.tile),
+						.layout = layout_of(&job->problem, &job->plan),
+						.scratch = fkmi_cuda_native_scratch(&gpu->device.limits, job),
+						.copied = copies(job->plan.tile)};
+}
+
+static void *at(const struct run *r, int64_t offset)
+{
+	return fkmi_ref_ptr(fkmi_ref_add(r->scratch, offset));
+}
+
+static void *place(struct fkmi_ref ref)
+{
+	return ref.base == NULL ? NULL : fkmi_ref_ptr(ref);
+}
+
+/* A kernel whose one parameter is a struct. */
+static enum fkm_status launch(const struct run *r, const char *kernel, int64_t blocks, int32_t threads, void *argument)
+{
+	return fkmi_cuda_launch(
+		r->cuda, &(struct fkmi_cuda_launch){
+					 .kernel = kernel, .blocks = blocks, .threads = threads, .arguments = (void *[]){argument}});
+}
+
+/* Blocks for work of which each takes `each` pieces, as many as run at once: kernels loop. */
+static int64_t blocks_for(const struct run *r, int64_t work, int64_t each)
+{
+	enum { RESIDENT = 8 };
+	return least(divide_up(work, each), (int64_t)RESIDENT * r->cuda->gpu.device.limits.units);
+}
+
+static struct fkmi_sm90_points points_of(const struct run *r)
+{
+	const struct fkmi_job *job = r->job;
+	return (struct fkmi_sm90_points){.data = place(job->points),
+									 .row_scale = place(job->row_scale),
+									 .row_stride = job->point_row_stride,
+									 .batch_stride = job->point_batch_stride,
+									 .n = job->problem.n,
+									 .d = (int32_t)job->problem.d,
+									 .dtype = job->problem.dtype};
+}
+
+/* ---- prepare ---- */
+
+/* Does nothing but at the first prepare of a call. */
+static enum fkm_status copy_points(const struct run *r)
+{
+	const struct fkmi_job *job = r->job;
+	const struct layout *l = &r->layout;
+	struct fkmi_sm90_copy a = {.points = points_of(r),
+							   .state = place(job->state),
+							   .active = place(job->active),
+							   .column_min = place(job->column_min),
+							   .column_max = place(job->column_max),
+							   .mean = at(r, l->copy_mean),
+							   .scale = at(r, l->copy_scale),
+							   .operands = at(r, l->copy),
+							   .residuals = at(r, l->residuals),
+							   .b = (int32_t)job->problem.b,
+							   .d_pitch = (int32_t)l->d_pitch};
+	FKMI_TRY(launch(r, "fkmi_sm90_center_points", blocks_for(r, job->problem.b, 1), FKMI_SM90_CENTER_GROUP, &a));
+	return launch(r, "fkmi_sm90_copy_points",
+				  blocks_for(r, job->problem.b * divide_up(job->problem.n, FKMI_SM90_COPY_ROWS), 1), FKMI_SM90_GROUP,
+				  &a);
+}
+
+enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job)
+{
+	const struct run r = run_of(gpu, job);
+	const struct fkmi_problem *p = &job->problem;
+	const struct layout *l = &r.layout;
+	if (r.copied)
+		FKMI_TRY(copy_points(&r));
+	FKMI_TRY(fkmi_cuda_fill(&gpu->device, fkmi_ref_add(r.scratch, l->problems), 0, l->zero_end - l->problems));
+	FKMI_TRY(fkmi_cuda_fill(&gpu->device, fkmi_ref_add(r.scratch, l->keys), 0xff, l->ones_end - l->keys));
+	struct fkmi_sm90_prepare a = {.centroids = place(job->centroids),
+								  .active = place(job->active),
+								  .state = place(job->state),
+								  .problems = at(&r, l->problems),
+								  .mean = at(&r, l->mean),
+								  .shift = at(&r, l->shift),
+								  .copy_mean = r.copied ? at(&r, l->copy_mean) : NULL,
+								  .copy_scale = r.copied ? at(&r, l->copy_scale) : NULL,
+								  .operands = at(&r, l->operands),
+								  .norms = at(&r, l->norms),
+								  .keys = at(&r, l->keys),
+								  .first = at(&r, l->first),
+								  .slot_of = at(&r, l->slot_of),
+								  .b = (int32_t)p->b,
+								  .k = (int32_t)p->k,
+								  .d = (int32_t)p->d,
+								  .d_padded = (int32_t)l->d_padded,
+								  .d_pitch = (int32_t)l->d_pitch,
+								  .k_padded = (int32_t)l->k_padded,
+								  .slots = (int32_t)l->slots,
+								  .dtype = p->dtype};
+	const int64_t warps = FKMI_SM90_GROUP / 32;
+	FKMI_TRY(launch(&r, "fkmi_sm90_center", blocks_for(&r, p->b, 1), FKMI_SM90_CENTER_GROUP, &a));
+	FKMI_TRY(launch(&r, "fkmi_sm90_measure", blocks_for(&r, p->b * p->k, warps), FKMI_SM90_GROUP, &a));
+	return launch(&r, "fkmi_sm90_convert", blocks_for(&r, p->b * l->k_padded, warps), FKMI_SM90_GROUP, &a);
+}
+
+/* ---- assign ---- */
+
+static bool is_multiple(int64_t value, int64_t of)
+{
+	return value % of == 0;
+}
+
+/* certificate.cuh */
+static void set_errors(struct fkmi_sm90_assign *a, int64_t d)
+{
+	a->gamma = (float)((double)(17 * divide_up(d, 16) + 8) * 0x1p-23 * 1.01);
+	a->distance_error = (float)(((double)d / 8 + 8) * 0x1p-52);
+	a->square_factor = (float)(1 + ((double)d / 4 + 16) * 0x1p-23);
+}
+
+static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span span)
+{
+	const struct fkmi_job *job = r->job;
+	const struct fkmi_problem *p = &job->problem;
+	const struct layout *l = &r->layout;
+	struct fkmi_sm90_assign a = {
+		.problems = at(r, l->problems),
+		.norms = at(r, l->norms),
+		.shift = r->copied ? NULL : at(r, l->shift),
+		.residuals = r->copied ? at(r, l->residuals) : NULL,
+		.operands = r->copied ? at(r, l->copy) : place(job->points),
+		.operand_row_stride = r->copied ? l->d_pitch : job->point_row_stride,
+		.operand_batch_stride = r->copied ? l->d_pitch * p->n : job->point_batch_stride,
+		.active = place(job->active),
+		.state = place(job->state),
+		.labels = place(job->labels),
+		.previous = place(job->previous),
+		.rows = at(r, l->rows),
+		.row_counts = at(r, l->row_counts),
+		.row_starts = at(r, l->row_starts),
+		.candidates = at(r, l->candidates),
+		.totals = at(r, l->totals),
+		.n = p->n,
+		.b = (int32_t)p->b,
+		.d = (int32_t)(r->copied ? l->d_pitch : p->d),
+		.k = (int32_t)p->k,
+		.k_padded = (int32_t)l->k_padded,
+		.shift_stride = (int32_t)l->d_padded,
+		.span_row = (int32_t)span.row,
+		.span_rows = (int32_t)span.rows,
+		.candidate_capacity = (int32_t)l->candidate_capacity,
+		.bf16 = !r->copied && p->dtype == FKM_BF16,
+		.exact = p->precision == FKM_PRECISION_EXACT,
+		.one = 1.0f,
+	};
+	a.aligned = is_multiple((int64_t)(uintptr_t)a.operands, 16) && is_multiple(a.operand_row_stride, PIECE) &&
+				(p->b == 1 || is_multiple(a.operand_batch_stride, PIECE));
+	set_errors(&a, p->d);
+	return a;
+}
+
+/* Makes an assignment one of the shape's tiles. */
+static void set_tiles(struct fkmi_sm90_assign *a, const struct shape *shape)
+{
+	a->tiles = (int32_t)divide_up(a->span_rows, shape->points);
+	a->centroid_tiles = (int32_t)divide_up(a->k, shape->centroids);
+}
+
+static enum fkm_status map_operands(const struct run *r, const struct fkmi_sm90_assign *a, const struct shape *shape,
+									struct fkmi_cu_tensor_map *points, struct fkmi_cu_tensor_map *centroids)
+{
+	enum { BLOCK_ROWS = 64, ELEMENT = sizeof(uint16_t) };
+	const struct layout *l = &r->layout;
+	struct fkmi_cuda_matrices m = {.address = (fkmi_cu_pointer)(uintptr_t)at(r, l->operands),
+								   .count = (uint64_t)a->b,
+								   .rows = (uint64_t)a->k,
+								   .columns = (uint64_t)l->d_pitch,
+								   .stride_bytes = (uint64_t)(a->k * l->d_pitch * ELEMENT),
+								   .row_stride_bytes = (uint64_t)(l->d_pitch * ELEMENT),
+								   .box_rows = (uint32_t)shape->centroids,
+								   .box_columns = SLICE,
+								   .type = FKMI_CU_TENSOR_F16,
+								   .swizzle = FKMI_CU_SWIZZLE_128B,
+								   .l2_promotion = FKMI_CU_L2_PROMOTION_256B};
+	FKMI_TRY(fkmi_cuda_tensor_map(r->cuda, &m, centroids));
+	*points = *centroids;
+	if (!a->aligned)
+		return FKM_OK;
+	m.address = (fkmi_cu_pointer)(uintptr_t)a->operands;
+	m.rows = (uint64_t)a->n;
+	m.columns = (uint64_t)a->d;
+	m.row_stride_bytes = (uint64_t)(a->operand_row_stride * ELEMENT);
+	m.stride_bytes = a->b == 1 ? m.rows * m.row_stride_bytes : (uint64_t)(a->operand_batch_stride * ELEMENT);
+	m.box_rows = BLOCK_ROWS;
+	return fkmi_cuda_tensor_map(r->cuda, &m, points);
+}
+
+static enum fkm_status launch_flash(const struct run *r, const struct shape *shape, const char *suffix, int64_t blocks,
+									struct fkmi_sm90_assign *a)
+{
+	struct fkmi_cu_tensor_map points, centroids;
+	char kernel[64];
+	set_tiles(a, shape);
+	FKMI_TRY(map_operands(r, a, shape, &points, &centroids));
+	snprintf(kernel, sizeof kernel, "fkmi_sm90_%s%s", shape->name, suffix);
+	return fkmi_cuda_launch(r->cuda, &(struct fkmi_cuda_launch){.kernel = kernel,
+																.blocks = blocks,
+																.threads = FKMI_SM90_THREADS,
+																.local_bytes = shape->shared_bytes,
+																.arguments = (void *[]){&points, &centroids, a}});
+}
+
+/* Rows that the filter has listed. Only the device knows how many: kernels with nothing to do end at once. */
+static enum fkm_status recheck(const struct run *r, struct fkmi_sm90_assign *assign)
+{
+	enum { SCAN_BLOCKS = 32 };
+	const struct fkmi_job *job = r->job;
+	const struct layout *l = &r->layout;
+	const int64_t units = r->cuda->gpu.device.limits.units;
+	int32_t *counts = assign->row_counts, *starts = at(r, l->row_starts), b = assign->b, tile = r->shape->points;
+	FKMI_TRY(fkmi_cuda_launch(
+		r->cuda, &(struct fkmi_cuda_launch){.kernel = "fkmi_sm90_starts",
+											.blocks = 1,
+											.threads = FKMI_SM90_CENTER_GROUP,
+											.arguments = (void *[]){(void *)&counts, (void *)&starts, &b, &tile}}));
+	FKMI_TRY(launch_flash(r, r->shape, "_recheck", units, assign));
+	struct fkmi_sm90_recheck a = {.points = points_of(r),
+								  .centroids = place(job->centroids),
+								  .norms = assign->norms,
+								  .state = assign->state,
+								  .labels = assign->labels,
+								  .previous = assign->previous,
+								  .rows = assign->rows,
+								  .row_counts = assign->row_counts,
+								  .row_starts = starts,
+								  .candidates = assign->candidates,
+								  .scans = at(r, l->scans),
+								  .nearest = at(r, l->nearest),
+								  .totals = assign->totals,
+								  .b = b,
+								  .k = assign->k,
+								  .k_padded = assign->k_padded,
+								  .span_rows = assign->span_rows,
+								  .tile = tile};
+	FKMI_TRY(launch(r, "fkmi_sm90_decide", blocks_for(r, job->problem.b * assign->span_rows, FKMI_SM90_GROUP / 8),
+					FKMI_SM90_GROUP, &a));
+	FKMI_TRY(launch(r, "fkmi_sm90_scan", 4 * units, FKMI_SM90_GROUP, &a));
+	return launch(r, "fkmi_sm90_decide_scanned", SCAN_BLOCKS, FKMI_SM90_GROUP, &a);
+}
+
+enum fkm_status fkmi_cuda_sm90_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
+									  enum fkmi_accumulate accumulate)
+{
+	assert(accumulate == FKMI_ACCUMULATE_NONE);
+	(void)accumulate;
+	if (span.rows == 0)
+		return FKM_OK;
+	const struct run r = run_of(gpu, job);
+	struct fkmi_sm90_assign a = assign_of(&r, span);
+	const struct shape *shape = a.aligned ? r.shape : &shapes[SHAPES - 1];
+	const int64_t tiles = a.b * divide_up(span.rows, shape->points);
+	FKMI_TRY(launch_flash(&r, shape, a.aligned ? "" : "_fetch", least(tiles, gpu->device.limits.units), &a));
+	return recheck(&r, &a);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the CUDA backend share. */
+#ifndef FKMI_CUDA_H
+#define FKMI_CUDA_H
+
+#include "backends/gpu/gpu.h"
+#include "driver.h"
+
+/* Bits of fkmi_limits.features, for fkmi_tile.needs. */
+enum {
+	FKMI_CUDA_SM80 = 1 << 0, /* compute capability 8.0 or later: mma.sync, cp.async */
+	FKMI_CUDA_SM90 = 1 << 1, /* exactly 9.0: wgmma and TMA (sm_90a code runs nowhere else) */
+};
+
+/* The code embedded in the library. */
+enum fkmi_cuda_image { FKMI_CUDA_IMAGE_COMMON, FKMI_CUDA_IMAGE_SM90, FKMI_CUDA_IMAGES };
+
+struct fkmi_cuda_kernel {
+	char name[64];
+	fkmi_cu_function function; /* NULL: the slot is free */
+	int32_t local_bytes;       /* dynamic shared memory that it may use by now */
+};
+
+enum { FKMI_CUDA_KERNEL_SLOTS = 256 };
+
+/* An open CUDA device: a context and a stream. */
+struct fkmi_cuda {
+	struct fkmi_gpu gpu; /* first */
+	const struct fkmi_cuda_driver *driver;
+	fkmi_cu_device ordinal;
+	fkmi_cu_context context; /* the device's primary context, or the one of the caller's stream */
+	fkmi_cu_stream stream;
+	bool owns_context; /* retained */
+	bool owns_stream;
+	fkmi_cu_module modules[FKMI_CUDA_IMAGES];                /* NULL: not for this device */
+	struct fkmi_cuda_kernel kernels[FKMI_CUDA_KERNEL_SLOTS]; /* a hash table by name */
+	int32_t kernel_count;
+};
+
+/* ---- backend.c ---- */
+extern const struct fkmi_gpu_driver fkmi_cuda_gpu_driver;
+
+/* ---- device.c ---- */
+enum fkm_status fkmi_cuda_list(struct fkm_device_info *infos, int32_t capacity, int32_t *count);
+enum fkm_status fkmi_cuda_open(const struct fkmi_open_params *params, struct fkmi_device **device);
+void fkmi_cuda_close(struct fkmi_device *device);
+/* The device's context becomes the thread's current one; leave() gives back what was. Every call of the driver that
+ * needs a context stands between the two, so that the caller's own current context is left alone. */
+enum fkm_status fkmi_cuda_enter(struct fkmi_cuda *cuda);
+void fkmi_cuda_leave(struct fkmi_cuda *cuda);
+
+/* ---- memory.c: as in backend.h. fill, copy and uploads of up to 16 KiB neither wait nor refer to host memory later,
+ * so a stream capture takes them; longer uploads and every download wait for the stream. ---- */
+enum fkm_status fkmi_cuda_alloc(struct fkmi_device *device, int64_t bytes, struct fkmi_ref *memory);
+void fkmi_cuda_free(struct fkmi_device *device, struct fkmi_ref memory);
+enum fkm_status fkmi_cuda_upload(struct fkmi_device *device, struct fkmi_ref to, const void *from, int64_t bytes);
+enum fkm_status fkmi_cuda_download(struct fkmi_device *device, void *to, struct fkmi_ref from, int64_t bytes);
+enum fkm_status fkmi_cuda_copy(struct fkmi_device *device, struct fkmi_ref to, struct fkmi_ref from, int64_t bytes);
+enum fkm_status fkmi_cuda_fill(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes);
+enum fkm_status fkmi_cuda_wait(struct fkmi_device *device);
+
+/* ---- launch.c ---- */
+/* Loads the embedded code into the current context, and unloads what was loaded, also after a failure (both between
+ * enter and leave). */
+enum fkm_status fkmi_cuda_load(struct fkmi_cuda *cuda);
+void fkmi_cuda_unload(struct fkmi_cuda *cuda);
+
+struct fkmi_cuda_launch {
+	const char *kernel; /* extern "C" name in either image */
+	int64_t blocks;     /* 0: nothing is launched */
+	int32_t threads;
+	int32_t local_bytes; /* dynamic shared memory; the kernel's limit is raised as needed */
+	int32_t cluster;     /* blocks per cluster; 0: none */
+	bool overlap;        /* may start before its predecessor ends: the kernel itself waits (griddepcontrol.wait) */
+	void **arguments;    /* one pointer to the value of each parameter */
+};
+enum fkm_status fkmi_cuda_launch(struct fkmi_cuda *cuda, const struct fkmi_cuda_launch *launch);
+/* The same for the common steps: fkmi_gpu_driver.launch. */
+enum fkm_status fkmi_cuda_launch_gpu(struct fkmi_gpu *gpu, const struct fkmi_gpu_launch *launch);
+
+struct fkmi_cuda_kernel_facts {
+	int registers, local_bytes; /* per thread; local memory is spills and arrays */
+	int binary_version;         /* 90 for sm_90 */
+};
+enum fkm_status fkmi_cuda_kernel_facts(struct fkmi_cuda *cuda, const char *kernel,
+									   struct fkmi_cuda_kernel_facts *facts);
+
+/* Row-major matrices for the bulk tensor copy engine: strides are multiples of 16 bytes, the address is 16-byte
+ * aligned. A copy moves a box of box_rows x box_columns of one matrix, at coordinates (column, row, matrix); beyond the
+ * edges of that matrix come zeros. type, swizzle and promotion are constants of driver.h. A pure function of its
+ * arguments. */
+struct fkmi_cuda_matrices {
+	fkmi_cu_pointer address;
+	uint64_t count, rows, columns;
+	uint64_t stride_bytes, row_stride_bytes; /* from matrix to matrix, from row to row */
+	uint32_t box_rows, box_columns;
+	int type, swizzle, l2_promotion;
+};
+enum fkm_status fkmi_cuda_tensor_map(struct fkmi_cuda *cuda, const struct fkmi_cuda_matrices *matrices,
+									 struct fkmi_cu_tensor_map *map);
+
+/* ---- tiles.c: planning ---- */
+const struct fkmi_tile *fkmi_cuda_tiles(int32_t *count);
+int64_t fkmi_cuda_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+								const struct fkmi_plan *plan);
+bool fkmi_cuda_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+					 const struct fkmi_tile *tile);
+/* Where the scratch of a backend's own kernels begins in job->scratch: behind that of the common steps. */
+struct fkmi_ref fkmi_cuda_native_scratch(const struct fkmi_limits *limits, const struct fkmi_job *job);
+
+/* ---- assign_sm90.c: FlashAssign, for tiles that need FKMI_CUDA_SM90 ---- */
+extern const struct fkmi_tile fkmi_cuda_sm90_tiles[];
+extern const int32_t fkmi_cuda_sm90_tile_count;
+/* Bytes at fkmi_cuda_native_scratch(); -1: cannot. */
+int64_t fkmi_cuda_sm90_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+									 const struct fkmi_plan *plan);
+bool fkmi_cuda_sm90_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+						  const struct fkmi_tile *tile);
+enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);
+enum fkm_status fkmi_cuda_sm90_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
+									  enum fkmi_accumulate accumulate);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the common steps share: launching, and where things lie in scratch. */
+#ifndef FKMI_GPU_STEPS_H
+#define FKMI_GPU_STEPS_H
+
+#include "error.h"
+#include "gpu.h"
+
+/* exact.h and random.h come along for the host; the kernels' own headers do not. */
+#define FKMI_INLINE static inline
+#include "kernels/common/exact.h"
+#include "kernels/common/state.h"
+
+/* ---- launch.c ---- */
+
+/* A launch being put together: arguments are added in the order of the kernel's parameters. */
+struct fkmi_gpu_call {
+	struct fkmi_device *device;
+	const struct fkmi_job *job;
+	const char *kernel;
+	int32_t count;
+	struct fkmi_gpu_arg arguments[48];
+};
+
+/* Begins with the parameter `active`, which nearly all kernels have first: the job's, or that of some of its problems.
+ */
+struct fkmi_gpu_call fkmi_gpu_call(struct fkmi_device *device, const struct fkmi_job *job, const char *kernel);
+struct fkmi_gpu_call fkmi_gpu_call_for(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref active,
+									   const char *kernel);
+void fkmi_gpu_add_ref(struct fkmi_gpu_call *call, struct fkmi_ref ref);
+void fkmi_gpu_add_i32(struct fkmi_gpu_call *call, int64_t value);
+void fkmi_gpu_add_i64(struct fkmi_gpu_call *call, int64_t value);
+void fkmi_gpu_add_points(struct fkmi_gpu_call *call);  /* FKMI_POINTS_ARGS */
+void fkmi_gpu_add_weights(struct fkmi_gpu_call *call); /* FKMI_WEIGHTS_ARGS */
+/* Launches as many groups as there are pieces of work, up to a cap: kernels loop. */
+enum fkm_status fkmi_gpu_run(const struct fkmi_gpu_call *call, int64_t work);
+/* One item for each of `count` elements. */
+enum fkm_status fkmi_gpu_run_elements(const struct fkmi_gpu_call *call, int64_t count);
+
+/* Fills memory of the job, in order with the launches. */
+enum fkm_status fkmi_gpu_fill(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes);
+
+/* Whether rows of points can be read `elements` (4 or 8) at a time. */
+bool fkmi_gpu_reads_wide(const struct fkmi_job *job, int64_t elements);
+
+static inline int64_t fkmi_gpu_divide_up(int64_t a, int64_t b)
+{
+	return a / b + (a % b != 0);
+}
+
+/* The smallest power of two from value up, at most FKMI_GROUP. */
+static inline int32_t fkmi_gpu_lanes(int64_t value)
+{
+	int32_t lanes = 1;
+	while (lanes < value && lanes < FKMI_GROUP)
+		lanes *= 2;
+	return lanes;
+}
+
+/* ---- scratch.c ---- */
+
+/* Offsets in bytes, and sizes that go with them. Parts of different steps lie on top of each other where one step's may
+ * be overwritten by the other; what prepare leaves for assign, and what accumulate needs, do not. */
+struct fkmi_gpu_layout {
+	/* The portable tile: what prepare leaves, and the rows that assign could not decide at once. */
+	int64_t padded_k, padded_d, slots;
+	int64_t mu, transposed, halves, norms, norm_max, table, slot_of;
+	int64_t list_counts, listed, thresholds, scanned; /* list_counts: of listed, then of scanned */
+	/* accumulate */
+	bool local_sums;
+	int64_t changed, moved, anew, list, label_counts, label_starts;
+	/* relocate and finish */
+	int64_t sort_size;
+	int64_t due, move_count, move_rows, move_targets, move_heads, move_next, sort_keys, sort_rows, shifts;
+	/* seeding */
+	int32_t trials;
+	int64_t sum_rows, sum_blocks;
+	int64_t seed_sums, candidates, potentials, highest;
+	/* variances */
+	int64_t center, scale, moments;
+	/* distances; sort */
+	int64_t largest;
+	int64_t sort_rows_per_block, sort_blocks, places;
+
+	int64_t bytes; /* -1: too much, or more rows than the lists can number */
+};
+
+struct fkmi_gpu_layout fkmi_gpu_layout_make(const struct fkmi_problem *problem, const struct fkmi_plan *plan);
+
+static inline struct fkmi_gpu_layout fkmi_gpu_layout_of(const struct fkmi_job *job)
+{
+	return fkmi_gpu_layout_make(&job->problem, &job->plan);
+}
+
+static inline struct fkmi_ref fkmi_gpu_scratch(const struct fkmi_job *job, int64_t offset)
+{
+	return fkmi_ref_add(job->scratch, offset);
+}
+
+/* Whether a tile is fkmi_gpu_portable_tile. */
+bool fkmi_gpu_is_portable(const struct fkmi_tile *tile);
+
+/* ---- shared by steps ---- */
+
+/* steps_setup.c: a member of the state in which kernels seek a lowest index: before, and after. */
+enum fkm_status fkmi_gpu_seek_begin(struct fkmi_device *device, const struct fkmi_job *job, int32_t member);
+enum fkm_status fkmi_gpu_seek_end(struct fkmi_device *device, const struct fkmi_job *job, int32_t member);
+
+/* steps_results.c: D of the rows of those problems to their own centroids, into distances; largest (none: no inertia)
+ * as in kernels/common/results.h. */
+enum fkm_status fkmi_gpu_take_distances(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref active,
+										struct fkmi_span span, struct fkmi_ref largest);
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps load_centroids, round_centroids, store_centroids, gather_centroids (kernels/common/centroids.h), seed_first
+ * and seed_next (kernels/common/seed.h). */
+#include "steps.h"
+
+enum fkm_status fkmi_gpu_load_centroids(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref from,
+										enum fkm_dtype dtype, int64_t row_stride, int64_t batch_stride)
+{
+	const struct fkmi_problem *p = &job->problem;
+	const int64_t blocks = fkmi_gpu_divide_up(p->k, FKMI_OCTETS);
+	FKMI_TRY(fkmi_gpu_seek_begin(device, job, FKMI_STATE_BAD_CENTROID));
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_load_centroids");
+	fkmi_gpu_add_ref(&call, from);
+	fkmi_gpu_add_i32(&call, dtype);
+	fkmi_gpu_add_i64(&call, row_stride);
+	fkmi_gpu_add_i64(&call, batch_stride);
+	fkmi_gpu_add_ref(&call, job->centroids);
+	fkmi_gpu_add_ref(&call, job->state);
+	fkmi_gpu_add_i32(&call, p->metric == FKM_METRIC_COSINE);
+	fkmi_gpu_add_i64(&call, p->k);
+	fkmi_gpu_add_i64(&call, p->d);
+	fkmi_gpu_add_i64(&call, blocks);
+	fkmi_gpu_add_i64(&call, p->b);
+	FKMI_TRY(fkmi_gpu_run(&call, p->b * blocks));
+	return fkmi_gpu_seek_end(device, job, FKMI_STATE_BAD_CENTROID);
+}
+
+enum fkm_status fkmi_gpu_round_centroids(struct fkmi_device *device, const struct fkmi_job *job)
+{
+	const struct fkmi_problem *p = &job->problem;
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_round_centroids");
+	fkmi_gpu_add_ref(&call, job->centroids);
+	fkmi_gpu_add_i64(&call, p->k * p->d);
+	fkmi_gpu_add_i64(&call, p->b);
+	return fkmi_gpu_run_elements(&call, p->b * p->k * p->d);
+}
+
+enum fkm_status fkmi_gpu_store_centroids(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref to,
+										 enum fkm_dtype dtype)
+{
+	const struct fkmi_problem *p = &job->problem;
+	const int64_t count = p->b * p->k * p->d;
+	if (dtype == FKM_F64)
+		return device->backend->copy(device, to, job->centroids, count * (int64_t)sizeof(double));
+	struct fkmi_gpu_call call = {.device = device, .job = job, .kernel = "fkmi_k_store_centroids"};
+	fkmi_gpu_add_ref(&call, job->centroids);
+	fkmi_gpu_add_ref(&call, to);
+	fkmi_gpu_add_i64(&call, count);
+	return fkmi_gpu_run_elements(&call, count);
+}
+
+enum fkm_status fkmi_gpu_gather_centroids(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref rows)
+{
+	const struct fkmi_problem *p = &job->problem;
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_gather_centroids");
+	fkmi_gpu_add_points(&call);
+	fkmi_gpu_add_ref(&call, rows);
+	fkmi_gpu_add_ref(&call, job->centroids);
+	fkmi_gpu_add_i64(&call, p->k);
+	fkmi_gpu_add_i64(&call, p->b);
+	return fkmi_gpu_run_elements(&call, p->b * p->k * p->d);
+}
+
+/* ---- seeding ---- */
+
+/* A round of the greedy k-means++. */
+struct round {
+	struct fkmi_device *device;
+	const struct fkmi_job *job;
+	struct fkmi_gpu_layout layout;
+	struct fkmi_draw draw;
+	int64_t k;
+	int32_t trials;
+	/* What values are made of, see kernels/common/seed.h: none in the first round. */
+	struct fkmi_ref nearest, highest;
+};
+
+static int64_t seed_blocks(const struct fkmi_problem *p)
+{
+	return fkmi_gpu_divide_up(p->n, FKMI_SEED_ROUNDS * FKMI_OCTETS);
+}
+
+static enum fkm_status sum_values(const struct round *round)
+{
+	const struct fkmi_job *job = round->job;
+	const struct fkmi_problem *p = &job->problem;
+	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_sums");
+	fkmi_gpu_add_weights(&call);
+	fkmi_gpu_add_ref(&call, round->nearest);
+	fkmi_gpu_add_ref(&call, round->highest);
+	fkmi_gpu_add_ref(&call, job->state);
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.seed_sums));
+	fkmi_gpu_add_i64(&call, p->n);
+	fkmi_gpu_add_i64(&call, round->layout.sum_rows);
+	fkmi_gpu_add_i64(&call, round->layout.sum_blocks);
+	fkmi_gpu_add_i64(&call, p->b);
+	return fkmi_gpu_run(&call, p->b * round->layout.sum_blocks);
+}
+
+static enum fkm_status pick_rows(const struct round *round, bool uniform)
+{
+	const struct fkmi_job *job = round->job;
+	const struct fkmi_ref none = {0};
+	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_pick");
+	fkmi_gpu_add_points(&call);
+	fkmi_gpu_add_weights(&call);
+	fkmi_gpu_add_ref(&call, round->nearest);
+	fkmi_gpu_add_ref(&call, round->highest);
+	fkmi_gpu_add_ref(&call, job->state);
+	fkmi_gpu_add_ref(&call, uniform ? none : fkmi_gpu_scratch(job, round->layout.seed_sums));
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.candidates));
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.potentials));
+	fkmi_gpu_add_i64(&call, (int64_t)round->draw.seed);
+	fkmi_gpu_add_i32(&call, (int32_t)round->draw.run);
+	fkmi_gpu_add_i32(&call, round->k);
+	fkmi_gpu_add_i32(&call, round->trials);
+	fkmi_gpu_add_i64(&call, round->layout.sum_rows);
+	fkmi_gpu_add_i64(&call, round->layout.sum_blocks);
+	fkmi_gpu_add_i64(&call, job->problem.b);
+	return fkmi_gpu_run(&call, job->problem.b * round->trials);
+}
+
+static enum fkm_status sum_potentials(const struct round *round)
+{
+	const struct fkmi_job *job = round->job;
+	const int64_t blocks = seed_blocks(&job->problem);
+	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_potentials");
+	fkmi_gpu_add_points(&call);
+	fkmi_gpu_add_weights(&call);
+	fkmi_gpu_add_ref(&call, round->nearest);
+	fkmi_gpu_add_ref(&call, round->highest);
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.candidates));
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.potentials));
+	fkmi_gpu_add_i32(&call, round->trials);
+	fkmi_gpu_add_i64(&call, blocks);
+	fkmi_gpu_add_i64(&call, job->problem.b);
+	return fkmi_gpu_run(&call, job->problem.b * blocks);
+}
+
+static enum fkm_status choose_trial(const struct round *round)
+{
+	const struct fkmi_job *job = round->job;
+	const struct fkmi_problem *p = &job->problem;
+	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_choose");
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.candidates));
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.potentials));
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.highest));
+	fkmi_gpu_add_ref(&call, job->centroids);
+	fkmi_gpu_add_i32(&call, round->trials);
+	fkmi_gpu_add_i64(&call, round->k);
+	fkmi_gpu_add_i64(&call, p->k);
+	fkmi_gpu_add_i64(&call, p->d);
+	fkmi_gpu_add_i64(&call, p->b);
+	return fkmi_gpu_run(&call, p->b);
+}
+
+static enum fkm_status fold_distances(const struct round *round)
+{
+	const struct fkmi_job *job = round->job;
+	const struct fkmi_problem *p = &job->problem;
+	const int64_t blocks = seed_blocks(p);
+	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_fold");
+	fkmi_gpu_add_points(&call);
+	fkmi_gpu_add_weights(&call);
+	fkmi_gpu_add_ref(&call, job->centroids);
+	fkmi_gpu_add_ref(&call, job->distances);
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.highest));
+	fkmi_gpu_add_i64(&call, round->k);
+	fkmi_gpu_add_i64(&call, p->k);
+	fkmi_gpu_add_i64(&call, blocks);
+	fkmi_gpu_add_i64(&call, p->b);
+	return fkmi_gpu_run(&call, p->b * blocks);
+}
+
+enum fkm_status fkmi_gpu_seed_first(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_draw draw)
+{
+	const struct round round = {
+		.device = device, .job = job, .layout = fkmi_gpu_layout_of(job), .draw = draw, .k = 0, .trials = 1};
+	if (job->problem.weighted)
+		FKMI_TRY(sum_values(&round));
+	FKMI_TRY(pick_rows(&round, !job->problem.weighted));
+	FKMI_TRY(choose_trial(&round));
+	return fold_distances(&round);
+}
+
+enum fkm_status fkmi_gpu_seed_next(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_draw draw,
+								   int64_t k)
+{
+	struct round round = {.device = device, .job = job, .layout = fkmi_gpu_layout_of(job), .draw = draw, .k = k};
+	round.trials = round.layout.trials;
+	round.nearest = job->distances;
+	round.highest = fkmi_gpu_scratch(job, round.layout.highest);
+	FKMI_TRY(sum_values(&round));
+	FKMI_TRY(pick_rows(&round, false));
+	FKMI_TRY(sum_potentials(&round));
+	FKMI_TRY(choose_trial(&round));
+	return fold_distances(&round);
+}

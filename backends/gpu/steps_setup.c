@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps check_points, check_weights, row_norms, grids and variances: kernels/common/check.h. */
+#include "steps.h"
+
+enum { PIECES_PER_UNIT = 16, LEAST_PIECE = 256 };
+
+/* FKMI_NONE_YET of kernels/common/check.h. */
+static const int64_t none_yet = INT64_MAX;
+
+/* Rows of a group's piece where all groups together should keep the device busy. */
+static int64_t piece_rows(const struct fkmi_device *device, const struct fkmi_problem *p)
+{
+	int64_t pieces = (int64_t)device->limits.units * PIECES_PER_UNIT / p->b + 1;
+	int64_t piece = fkmi_gpu_divide_up(p->n, pieces);
+	return piece > LEAST_PIECE ? piece : LEAST_PIECE;
+}
+
+static enum fkm_status set_state(struct fkmi_device *device, const struct fkmi_job *job, int32_t member, int64_t value)
+{
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_state_set");
+	fkmi_gpu_add_ref(&call, job->state);
+	fkmi_gpu_add_i32(&call, member);
+	fkmi_gpu_add_i64(&call, value);
+	fkmi_gpu_add_i64(&call, job->problem.b);
+	return fkmi_gpu_run_elements(&call, job->problem.b);
+}
+
+enum fkm_status fkmi_gpu_seek_begin(struct fkmi_device *device, const struct fkmi_job *job, int32_t member)
+{
+	return set_state(device, job, member, none_yet);
+}
+
+enum fkm_status fkmi_gpu_seek_end(struct fkmi_device *device, const struct fkmi_job *job, int32_t member)
+{
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_state_found");
+	fkmi_gpu_add_ref(&call, job->state);
+	fkmi_gpu_add_i32(&call, member);
+	fkmi_gpu_add_i64(&call, job->problem.b);
+	return fkmi_gpu_run_elements(&call, job->problem.b);
+}
+
+/* ---- check_points ---- */
+
+static enum fkm_status convert_ranges(struct fkmi_device *device, const struct fkmi_job *job, bool opening)
+{
+	const struct fkmi_problem *p = &job->problem;
+	if (job->column_min.base == NULL)
+		return FKM_OK;
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_ranges_convert");
+	fkmi_gpu_add_ref(&call, job->column_min);
+	fkmi_gpu_add_ref(&call, job->column_max);
+	fkmi_gpu_add_i32(&call, opening);
+	fkmi_gpu_add_i64(&call, p->d);
+	fkmi_gpu_add_i64(&call, p->b);
+	return fkmi_gpu_run_elements(&call, p->b * p->d);
+}
+
+enum fkm_status fkmi_gpu_check_points(struct fkmi_device *device, const struct fkmi_job *job)
+{
+	const struct fkmi_problem *p = &job->problem;
+	const int64_t piece = piece_rows(device, p), pieces = fkmi_gpu_divide_up(p->n, piece);
+	FKMI_TRY(fkmi_gpu_seek_begin(device, job, FKMI_STATE_BAD_POINT));
+	FKMI_TRY(convert_ranges(device, job, true));
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_column_ranges");
+	fkmi_gpu_add_points(&call);
+	fkmi_gpu_add_ref(&call, job->column_min);
+	fkmi_gpu_add_ref(&call, job->column_max);
+	fkmi_gpu_add_ref(&call, job->state);
+	fkmi_gpu_add_i32(&call, fkmi_gpu_lanes(p->d));
+	fkmi_gpu_add_i64(&call, piece);
+	fkmi_gpu_add_i64(&call, pieces);
+	fkmi_gpu_add_i64(&call, p->b);
+	FKMI_TRY(fkmi_gpu_run(&call, p->b * pieces));
+	FKMI_TRY(convert_ranges(device, job, false));
+	return fkmi_gpu_seek_end(device, job, FKMI_STATE_BAD_POINT);
+}
+
+/* ---- check_weights ---- */
+
+enum fkm_status fkmi_gpu_check_weights(struct fkmi_device *device, const struct fkmi_job *job)
+{
+	const struct fkmi_problem *p = &job->problem;
+	const int64_t piece = piece_rows(device, p), pieces = fkmi_gpu_divide_up(p->n, piece);
+	const int64_t infinity = (int64_t)2047 << 52;
+	FKMI_TRY(fkmi_gpu_seek_begin(device, job, FKMI_STATE_BAD_WEIGHT));
+	FKMI_TRY(set_state(device, job, FKMI_STATE_WEIGHT_MIN, infinity));
+	FKMI_TRY(set_state(device, job, FKMI_STATE_WEIGHT_MAX, 0));
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_weight_ranges");
+	fkmi_gpu_add_weights(&call);
+	fkmi_gpu_add_ref(&call, job->state);
+	fkmi_gpu_add_i64(&call, p->n);
+	fkmi_gpu_add_i64(&call, piece);
+	fkmi_gpu_add_i64(&call, pieces);
+	fkmi_gpu_add_i64(&call, p->b);
+	FKMI_TRY(fkmi_gpu_run(&call, p->b * pieces));
+	return fkmi_gpu_seek_end(device, job, FKMI_STATE_BAD_WEIGHT);
+}
+
+/* ---- row_norms, grids ---- */
+
+enum fkm_status fkmi_gpu_row_norms(struct fkmi_device *device, const struct fkmi_job *job)
+{
+	const struct fkmi_problem *p = &job->problem;
+	const int64_t blocks = fkmi_gpu_divide_up(p->n, FKMI_OCTETS);
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_row_norms");
+	fkmi_gpu_add_points(&call);
+	fkmi_gpu_add_ref(&call, job->row_scale);
+	fkmi_gpu_add_i64(&call, blocks);
+	fkmi_gpu_add_i64(&call, p->b);
+	return fkmi_gpu_run(&call, p->b * blocks);
+}
+
+enum fkm_status fkmi_gpu_grids(struct fkmi_device *device, const struct fkmi_job *job)
+{
+	const struct fkmi_problem *p = &job->problem;
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_grids");
+	fkmi_gpu_add_ref(&call, job->column_min);
+	fkmi_gpu_add_ref(&call, job->column_max);
+	fkmi_gpu_add_ref(&call, job->column_scale);
+	fkmi_gpu_add_ref(&call, job->state);
+	fkmi_gpu_add_i32(&call, p->dtype == FKM_F16 && p->metric == FKM_METRIC_EUCLIDEAN && !p->weighted);
+	fkmi_gpu_add_i32(&call, p->weighted);
+	fkmi_gpu_add_i64(&call, p->n);
+	fkmi_gpu_add_i64(&call, p->d);
+	fkmi_gpu_add_i64(&call, p->b);
+	return fkmi_gpu_run(&call, p->b);
+}
+
+/* ---- variances ---- */
+
+static enum fkm_status turn_moments(struct fkmi_device *device, const struct fkmi_job *job,
+									const struct fkmi_gpu_layout *l, int32_t stage)
+{
+	const struct fkmi_problem *p = &job->problem;
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_moments");
+	fkmi_gpu_add_ref(&call, job->column_min);
+	fkmi_gpu_add_ref(&call, job->column_max);
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->center));
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->scale));
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->moments));
+	fkmi_gpu_add_ref(&call, job->variance);
+	fkmi_gpu_add_i32(&call, stage);
+	fkmi_gpu_add_i64(&call, p->n);
+	fkmi_gpu_add_i64(&call, p->d);
+	fkmi_gpu_add_i64(&call, p->b);
+	return fkmi_gpu_run_elements(&call, p->b * p->d);
+}
+
+static enum fkm_status sum_columns(struct fkmi_device *device, const struct fkmi_job *job,
+								   const struct fkmi_gpu_layout *l, bool squares)
+{
+	const struct fkmi_problem *p = &job->problem;
+	const int64_t piece = piece_rows(device, p), pieces = fkmi_gpu_divide_up(p->n, piece);
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_column_sums");
+	fkmi_gpu_add_points(&call);
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->center));
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->scale));
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->moments));
+	fkmi_gpu_add_i32(&call, squares);
+	fkmi_gpu_add_i32(&call, fkmi_gpu_lanes(p->d));
+	fkmi_gpu_add_i64(&call, piece);
+	fkmi_gpu_add_i64(&call, pieces);
+	fkmi_gpu_add_i64(&call, p->b);
+	return fkmi_gpu_run(&call, p->b * pieces);
+}
+
+enum fkm_status fkmi_gpu_variances(struct fkmi_device *device, const struct fkmi_job *job)
+{
+	const struct fkmi_gpu_layout l = fkmi_gpu_layout_of(job);
+	FKMI_TRY(turn_moments(device, job, &l, 0));
+	FKMI_TRY(sum_columns(device, job, &l, false));
+	FKMI_TRY(turn_moments(device, job, &l, 1));
+	FKMI_TRY(sum_columns(device, job, &l, true));
+	return turn_moments(device, job, &l, 2);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the OpenCL backend share. OpenCL 1.2 is the floor; the loader is opened at run time. */
+#ifndef FKMI_OPENCL_H
+#define FKMI_OPENCL_H
+
+#define CL_TARGET_OPENCL_VERSION 120
+#include <CL/cl.h>
+
+#include "backends/gpu/gpu.h"
+#include "error.h"
+
+/* ---- driver.c: the loader library ---- */
+
+#define FKMI_OPENCL_FUNCTIONS(X)                                                                                       \
+	X(clGetPlatformIDs)                                                                                                \
+	X(clGetPlatformInfo)                                                                                               \
+	X(clGetDeviceIDs)                                                                                                  \
+	X(clGetDeviceInfo)                                                                                                 \
+	X(clCreateContext)                                                                                                 \
+	X(clRetainContext)                                                                                                 \
+	X(clReleaseContext)                                                                                                \
+	X(clGetContextInfo)                                                                                                \
+	X(clCreateCommandQueue)                                                                                            \
+	X(clRetainCommandQueue)                                                                                            \
+	X(clReleaseCommandQueue)                                                                                           \
+	X(clGetCommandQueueInfo)                                                                                           \
+	X(clCreateBuffer)                                                                                                  \
+	X(clReleaseMemObject)                                                                                              \
+	X(clEnqueueReadBuffer)                                                                                             \
+	X(clEnqueueWriteBuffer)                                                                                            \
+	X(clEnqueueCopyBuffer)                                                                                             \
+	X(clEnqueueFillBuffer)                                                                                             \
+	X(clFinish)                                                                                                        \
+	X(clCreateProgramWithSource)                                                                                       \
+	X(clBuildProgram)                                                                                                  \
+	X(clGetProgramBuildInfo)                                                                                           \
+	X(clReleaseProgram)                                                                                                \
+	X(clCreateKernel)                                                                                                  \
+	X(clReleaseKernel)                                                                                                 \
+	X(clSetKernelArg)                                                                                                  \
+	X(clEnqueueNDRangeKernel)
+
+struct fkmi_opencl_driver {
+#define FKMI_OPENCL_MEMBER(name) __typeof__(&name) name;
+	FKMI_OPENCL_FUNCTIONS(FKMI_OPENCL_MEMBER)
+#undef FKMI_OPENCL_MEMBER
+};
+
+/* The loader, opened on the first call of the process (environment FKM_OPENCL_LIBRARY: a path in place of
+ * libOpenCL.so.1). FKM_ERROR_NO_DEVICE with the reason. */
+enum fkm_status fkmi_opencl_driver_open(const struct fkmi_opencl_driver **driver);
+
+/* FKM_OK for CL_SUCCESS. Else fails with "<what> failed: <name> (<code>)" and FKM_ERROR_OUT_OF_MEMORY,
+ * FKM_ERROR_DEVICE_LOST for a result after which nothing works, or, for any other, the status given. */
+enum fkm_status fkmi_opencl_check(cl_int result, const char *what, enum fkm_status other);
+
+/* ---- devices ---- */
+
+struct fkmi_opencl_kernel {
+	const char *name; /* static storage */
+	cl_kernel kernel;
+};
+
+enum { FKMI_OPENCL_MOST_KERNELS = 96 };
+
+/* An open OpenCL device: a context, an in-order queue and the kernels. */
+struct fkmi_opencl {
+	struct fkmi_gpu gpu; /* first */
+	const struct fkmi_opencl_driver *driver;
+	cl_device_id id;
+	cl_context context; /* retained, or NULL, as the next two */
+	cl_command_queue queue;
+	cl_program program;
+	struct fkmi_opencl_kernel kernels[FKMI_OPENCL_MOST_KERNELS];
+	int32_t kernel_count;
+};
+
+/* device.c */
+enum fkm_status fkmi_opencl_list(struct fkm_device_info *infos, int32_t capacity, int32_t *count);
+enum fkm_status fkmi_opencl_open(const struct fkmi_open_params *params, struct fkmi_device **device);
+void fkmi_opencl_close(struct fkmi_device *device);
+
+/* program.c: builds the embedded source; FKM_ERROR_BACKEND with the compiler's log. */
+enum fkm_status fkmi_opencl_build(struct fkmi_opencl *opencl);
+void fkmi_opencl_release_program(struct fkmi_opencl *opencl);
+extern const struct fkmi_gpu_driver fkmi_opencl_gpu_driver;
+
+/* memory.c: as in backend.h. */
+enum fkm_status fkmi_opencl_alloc(struct fkmi_device *device, int64_t bytes, struct fkmi_ref *memory);
+void fkmi_opencl_free(struct fkmi_device *device, struct fkmi_ref memory);
+enum fkm_status fkmi_opencl_upload(struct fkmi_device *device, struct fkmi_ref to, const void *from, int64_t bytes);
+enum fkm_status fkmi_opencl_download(struct fkmi_device *device, void *to, struct fkmi_ref from, int64_t bytes);
+enum fkm_status fkmi_opencl_copy(struct fkmi_device *device, struct fkmi_ref to, struct fkmi_ref from, int64_t bytes);
+enum fkm_status fkmi_opencl_fill(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes);
+enum fkm_status fkmi_opencl_wait(struct fkmi_device *device);
+
+#endif

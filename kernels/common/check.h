@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kernels of the steps check_points, check_weights, row_norms, grids and variances.
+ *
+ * Passes over columns give a group one piece of the rows of one problem. `lanes` neighbouring items, a power of two,
+ * take neighbouring columns; the group's FKMI_GROUP / lanes sets of them take every so manieth row, and are then
+ * combined.
+ */
+#ifndef FKMI_COMMON_CHECK_H
+#define FKMI_COMMON_CHECK_H
+
+#define FKMI_NONE_YET 0x7fffffffffffffff
+
+/* One member of the state of each active problem = value. */
+FKMI_KERNEL fkmi_k_state_set(FKMI_ARG(const int32_t, active), FKMI_ARG(int64_t, state), int32_t member, int64_t value,
+							 int64_t b_count)
+{
+	FKMI_USE(const int32_t, active);
+	FKMI_USE(int64_t, state);
+	for (int64_t b = fkmi_group() * FKMI_GROUP + fkmi_item(); b < b_count; b += fkmi_groups() * FKMI_GROUP)
+		if (active[b])
+			state[b * FKMI_STATE_MEMBERS + member] = value;
+}
+
+/* A member in which a lowest index was sought from FKMI_NONE_YET: -1 if none was found. */
+FKMI_KERNEL fkmi_k_state_found(FKMI_ARG(const int32_t, active), FKMI_ARG(int64_t, state), int32_t member,
+							   int64_t b_count)
+{
+	FKMI_USE(const int32_t, active);
+	FKMI_USE(int64_t, state);
+	for (int64_t b = fkmi_group() * FKMI_GROUP + fkmi_item(); b < b_count; b += fkmi_groups() * FKMI_GROUP)
+		if (active[b] && state[b * FKMI_STATE_MEMBERS + member] == FKMI_NONE_YET)
+			state[b * FKMI_STATE_MEMBERS + member] = -1;
+}
+
+/* ---- check_points ---- */
+
+/* Column ranges as order keys: the empty range (opening), or keys made doubles (closing). */
+FKMI_KERNEL fkmi_k_ranges_convert(FKMI_ARG(const int32_t, active), FKMI_ARG(int64_t, low), FKMI_ARG(int64_t, high),
+								  int32_t opening, int64_t d, int64_t b_count)
+{
+	FKMI_USE(const int32_t, active);
+	FKMI_USE(int64_t, low);
+	FKMI_USE(int64_t, high);
+	for (int64_t i = fkmi_group() * FKMI_GROUP + fkmi_item(); i < b_count * d; i += fkmi_groups() * FKMI_GROUP) {
+		if (!active[i / d])
+			continue;
+		low[i] = opening ? FKMI_NONE_YET : fkmi_order_key(low[i]);
+		high[i] = opening ? -FKMI_NONE_YET : fkmi_order_key(high[i]);
+	}
+}
+
+/* Narrows the ranges to hold the rows' values, and finds the lowest element that is not finite. low and high may be
+ * null. */
+FKMI_KERNEL fkmi_k_column_ranges(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_ARG(int64_t, low),
+								 FKMI_ARG(int64_t, high), FKMI_ARG(int64_t, state), int32_t lanes, int64_t piece,
+								 int64_t pieces, int64_t b_count)
+{
+	FKMI_USE(const int32_t, active);
+	FKMI_POINTS_MAKE(p);
+	FKMI_USE(int64_t, low);
+	FKMI_USE(int64_t, high);
+	FKMI_USE(int64_t, state);
+	FKMI_LOCAL_ARRAY(float, lows, FKMI_GROUP);
+	FKMI_LOCAL_ARRAY(float, highs, FKMI_GROUP);
+	const int item = fkmi_item(), sets = FKMI_GROUP / lanes;
+	const float infinity = fkmi_bits_float(0x7f800000u);
+	FKMI_EACH(work, pieces)
+	{
+		int64_t b = work / pieces, first = (work - b * pieces) * piece, end = fkmi_smaller(n, first + piece);
+		for (int64_t j0 = 0; j0 < d; j0 += lanes) {
+			int64_t j = j0 + (item & (lanes - 1)), bad = FKMI_NONE_YET;
+			float lowest = infinity, highest = -infinity;
+			if (j < d) {
+				for (int64_t i = first + item / lanes; i < end; i += sets) {
+					float v = fkmi_load_float(p.data, dtype, fkmi_row(&p, b, i) + j);
+					lowest = v < lowest ? v : lowest;
+					highest = v > highest ? v : highest;
+					if ((fkmi_float_bits(v) & 0x7f800000) == 0x7f800000)
+						bad = fkmi_smaller(bad, i * d + j);
+				}
+			}
+			if (bad != FKMI_NONE_YET)
+				fkmi_min64(&state[b * FKMI_STATE_MEMBERS + FKMI_STATE_BAD_POINT], bad);
+			lows[item] = lowest;
+			highs[item] = highest;
+			FKMI_BARRIER();
+			if (low != 0 && item < lanes && j < d) {
+				for (int set = 1; set < sets; set++) {
+					lowest = lows[set * lanes + item] < lowest ? lows[set * lanes + item] : lowest;
+					highest = highs[set * lanes + item] > highest ? highs[set * lanes + item] : highest;
+				}
+				fkmi_min64(&low[b * d + j], fkmi_order_key(fkmi_double_bits((double)lowest)));
+				fkmi_max64(&high[b * d + j], fkmi_order_key(fkmi_double_bits((double)highest)));
+			}
+			FKMI_BARRIER();
+		}
+	}
+}
+
+/* ---- check_weights ---- */
+
+/* Range and first bad row of the weights; the state's members hold infinity, 0 and FKMI_NONE_YET before. */
+FKMI_KERNEL fkmi_k_weight_ranges(FKMI_ARG(const int32_t, active), FKMI_WEIGHTS_ARGS, FKMI_ARG(int64_t, state),
+								 int64_t n, int64_t piece, int64_t pieces, int64_t b_count)
+{
+	FKMI_USE(const int32_t, active);
+	FKMI_WEIGHTS_MAKE(weight);
+	FKMI_USE(int64_t, state);
+	FKMI_LOCAL_ARRAY(int64_t, buffer, FKMI_GROUP);
+	FKMI_EACH(work, pieces)
+	{
+		int64_t b = work / pieces, first = (work - b * pieces) * piece, end = fkmi_smaller(n, first + piece);
+		int64_t lowest = FKMI_NONE_YET, highest = 0, bad = FKMI_NONE_YET;
+		for (int64_t i = first + fkmi_item(); i < end; i += FKMI_GROUP) {
+			double w = fkmi_weight(&weight, b, i);
+			/* The bits of numbers from 0 up are in order. */
+			int64_t bits = w == 0 ? 0 : fkmi_double_bits(w);
+			if (bits < 0 || !fkmi_is_finite(w)) {
+				bad = fkmi_smaller(bad, i);
+				continue;
+			}
+			lowest = bits < lowest ? bits : lowest;
+			highest = bits > highest ? bits : highest;
+		}
+		lowest = fkmi_group_min(buffer, lowest);
+		highest = fkmi_group_max(buffer, highest);
+		bad = fkmi_group_min(buffer, bad);
+		if (fkmi_item() == 0) {
+			FKMI_GLOBAL int64_t *s = state + b * FKMI_STATE_MEMBERS;
+			fkmi_min64(&s[FKMI_STATE_WEIGHT_MIN], lowest);
+			fkmi_max64(&s[FKMI_STATE_WEIGHT_MAX], highest);
+			fkmi_min64(&s[FKMI_STATE_BAD_WEIGHT], bad);
+		}
+	}
+}
+
+/* ---- row_norms ---- */
+
+/* norms = r of section 1. */
+FKMI_KERNEL fkmi_k_row_norms(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_ARG(double, norms), int64_t blocks,
+							 int64_t b_count)
+{
+	FKMI_USE(const int32_t, active);
+	FKMI_POINTS_MAKE(p);
+	FKMI_USE(double, norms);
+	FKMI_LOCAL_ARRAY(double, buffer, FKMI_GROUP);
+	FKMI_EACH(work, blocks)
+	{
+		int64_t b = work / blocks, i = (work - b * blocks) * FKMI_OCTETS + fkmi_item() / 8;
+		double q = i < n ? fkmi_partial_distance(&p, fkmi_row(&p, b, i), 1.0, 0) : 0.0;
+		q = fkmi_sum8(buffer, q);
+		if (i < n && (fkmi_item() & 7) == 0)
+			norms[b * n + i] = q == 0 ? 0.0 : 1.0 / sqrt(q);
+	}
+}
+
+/* ---- grids ---- */
+
+/* a_j of section 2. */
+FKMI_INLINE double fkmi_column_magnitude(FKMI_GLOBAL const double *low, FKMI_GLOBAL const double *high, int64_t index)
+{
+	return low != 0 ? fmax(fabs(low[index]), fabs(high[index])) : 1.0;
+}
+
+/* Column scales, point_max and weight_scale; one group per problem. capped: exact f16 sums, section 2. */
+FKMI_KERNEL fkmi_k_grids(FKMI_ARG(const int32_t, active), FKMI_ARG(const double, low), FKMI_ARG(const double, high),
+						 FKMI_ARG(double, scale), FKMI_ARG(int64_t, state), int32_t capped, int32_t weighted, int64_t n,
+						 int64_t d, int64_t b_count)
+{
+	FKMI_USE(const int32_t, active);
+	FKMI_USE(const double, low);
+	FKMI_USE(const double, high);
+	FKMI_USE(double, scale);
+	FKMI_USE(int64_t, state);
+	FKMI_LOCAL_ARRAY(int64_t, buffer, FKMI_GROUP);
+	const int bits = fkmi_grid_bits(n);
+	FKMI_EACH(b, 1)
+	{
+		FKMI_GLOBAL int64_t *s = state + b * FKMI_STATE_MEMBERS;
+		double weight_max = fkmi_bits_double(s[FKMI_STATE_WEIGHT_MAX]);
+		int64_t largest = 0;
+		for (int64_t j = fkmi_item(); j < d; j += FKMI_GROUP) {
+			double a = fkmi_column_magnitude(low, high, b * d + j), g = fkmi_grid_scale(a * weight_max, bits);
+			scale[b * d + j] = capped ? fmin(g, 16777216.0) : g;
+			largest = fkmi_double_bits(a) > largest ? fkmi_double_bits(a) : largest;
+		}
+		largest = fkmi_group_max(buffer, largest);
+		if (fkmi_item() == 0) {
+			s[FKMI_STATE_POINT_MAX] = largest;
+			s[FKMI_STATE_WEIGHT_SCALE] = fkmi_double_bits(weighted ? fkmi_grid_scale(weight_max, bits) : 1.0);
+		}
+	}
+}
+
+/* ---- variances ---- */
+
+/* Before (stage 0), between (1) and after (2) the two passes of fkmi_k_column_sums: sets center, scale and sums for the
+ * next one, and in the end the variance. */
+FKMI_KERNEL fkmi_k_moments(FKMI_ARG(const int32_t, active), FKMI_ARG(const double, low), FKMI_ARG(const double, high),
+						   FKMI_ARG(double, center), FKMI_ARG(double, scale), FKMI_ARG(int64_t, sums),
+						   FKMI_ARG(double, variance), int32_t stage, int64_t n, int64_t d, int64_t b_count)
+{
+	FKMI_USE(const int32_t, active);
+	FKMI_USE(const double, low);
+	FKMI_USE(const double, high);
+	FKMI_USE(double, center);
+	FKMI_USE(double, scale);
+	FKMI_USE(int64_t, sums);
+	FKMI_USE(double, variance);
+	const int bits = fkmi_grid_bits(n);
+	for (int64_t i = fkmi_group() * FKMI_GROUP + fkmi_item(); i < b_count * d; i += fkmi_groups() * FKMI_GROUP) {
+		if (!active[i / d])
+			continue;
+		double mean = stage == 0 ? 0.0 : (double)sums[i] * (1.0 / scale[i]) / (double)n;
+		if (stage == 0) {
+			scale[i] = fkmi_grid_scale(fkmi_column_magnitude(low, high, i), bits);
+			center[i] = 0;
+		} else if (stage == 1) {
+			double e = low != 0 ? fmax(fabs(high[i] - mean), fabs(low[i] - mean)) : 2.0;
+			scale[i] = fkmi_grid_scale(e * e, bits);
+			center[i] = mean;
+		} else {
+			variance[i] = mean;
+		}
+		sums[i] = 0;
+	}
+}
+
+/* Adds the quantised values of the columns, or the squares of their distances from center, to sums. */
+FKMI_KERNEL fkmi_k_column_sums(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_ARG(const double, center),
+							   FKMI_ARG(const double, scale), FKMI_ARG(int64_t, sums), int32_t squares, int32_t lanes,
+							   int64_t piece, int64_t pieces, int64_t b_count)
+{
+	FKMI_USE(const int32_t, active);
+	FKMI_POINTS_MAKE(p);
+	FKMI_USE(const double, center);
+	FKMI_USE(const double, scale);
+	FKMI_USE(int64_t, sums);
+	FKMI_LOCAL_ARRAY(int64_t, buffer, FKMI_GROUP);
+	const int item = fkmi_item(), sets = FKMI_GROUP / lanes;
+	FKMI_EACH(work, pieces)
+	{
+		int64_t b = work / pieces, first = (work - b * pieces) * piece, end = fkmi_smaller(n, first + piece);
+		for (int64_t j0 = 0; j0 < d; j0 += lanes) {
+			int64_t j = j0 + (item & (lanes - 1)), sum = 0;
+			if (j < d) {
+				double c = center[b * d + j], s = scale[b * d + j];
+				for (int64_t i = first + item / lanes; i < end; i += sets) {
+					double v = fkmi_coordinate(&p, fkmi_row(&p, b, i), fkmi_row_factor(&p, b, i), j);
+					if (squares)
+						v = (v - c) * (v - c);
+					sum += fkmi_rint(v * s);
+				}
+			}
+			buffer[item] = sum;
+			FKMI_BARRIER();
+			if (item < lanes && j < d) {
+				for (int set = 1; set < sets; set++)
+					sum += buffer[set * lanes + item];
+				fkmi_add64(&sums[b * d + j], sum);
+			}
+			FKMI_BARRIER();
+		}
+	}
+}
+
+#endif

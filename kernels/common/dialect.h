@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What differs between CUDA, HIP and OpenCL C 1.2, so that a kernel is written once. Groups and grids have one
+ * dimension; a group has FKMI_GROUP items; nothing is assumed of the width of a subgroup. A kernel never relies on the
+ * number of its groups: it walks its work in strides of fkmi_groups().
+ *
+ * A place in memory is a parameter FKMI_ARG(type, name), which FKMI_USE(type, name) makes a pointer: OpenCL passes a
+ * buffer and an offset in bytes. Floating-point operations must not be contracted (CUDA and HIP: a compiler option).
+ */
+#ifndef FKMI_COMMON_DIALECT_H
+#define FKMI_COMMON_DIALECT_H
+
+#include "state.h"
+
+#if defined(__OPENCL_VERSION__)
+
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable
+#if defined(cl_khr_int64_extended_atomics)
+#pragma OPENCL EXTENSION cl_khr_int64_extended_atomics : enable
+#endif
+#pragma OPENCL FP_CONTRACT OFF
+
+typedef short int16_t;
+typedef ushort uint16_t;
+typedef int int32_t;
+typedef uint uint32_t;
+typedef long int64_t;
+typedef ulong uint64_t;
+
+#define FKMI_INLINE static inline
+#define FKMI_KERNEL __kernel __attribute__((reqd_work_group_size(FKMI_GROUP, 1, 1))) void
+#define FKMI_GLOBAL __global
+#define FKMI_LOCAL __local
+#define FKMI_LOCAL_ARRAY(type, name, count) __local type name[count]
+#define FKMI_ARG(type, name) __global char *name##_base, long name##_offset
+#define FKMI_USE(type, name) __global type *name = (__global type *)(name##_base + name##_offset)
+#define FKMI_BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
+#define FKMI_BARRIER_ALL() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
+
+FKMI_INLINE int fkmi_item(void)
+{
+	return (int)get_local_id(0);
+}
+FKMI_INLINE int64_t fkmi_group(void)
+{
+	return (int64_t)get_group_id(0);
+}
+FKMI_INLINE int64_t fkmi_groups(void)
+{
+	return (int64_t)get_num_groups(0);
+}
+
+FKMI_INLINE int32_t fkmi_local_add32(FKMI_LOCAL int32_t *p, int32_t v)
+{
+	return atomic_add(p, v);
+}
+FKMI_INLINE int32_t fkmi_add32(FKMI_GLOBAL int32_t *p, int32_t v)
+{
+	return atomic_add(p, v);
+}
+FKMI_INLINE int32_t fkmi_exchange32(FKMI_GLOBAL int32_t *p, int32_t v)
+{
+	return atomic_xchg(p, v);
+}
+FKMI_INLINE int32_t fkmi_compare_exchange32(FKMI_GLOBAL int32_t *p, int32_t expected, int32_t v)
+{
+	return atomic_cmpxchg(p, expected, v);
+}
+FKMI_INLINE void fkmi_min32(FKMI_GLOBAL int32_t *p, int32_t v)
+{
+	atomic_min(p, v);
+}
+FKMI_INLINE void fkmi_max32(FKMI_GLOBAL int32_t *p, int32_t v)
+{
+	atomic_max(p, v);
+}
+FKMI_INLINE void fkmi_add64(FKMI_GLOBAL int64_t *p, int64_t v)
+{
+	atom_add(p, v);
+}
+#if defined(cl_khr_int64_extended_atomics)
+FKMI_INLINE void fkmi_min64(FKMI_GLOBAL int64_t *p, int64_t v)
+{
+	atom_min(p, v);
+}
+FKMI_INLINE void fkmi_max64(FKMI_GLOBAL int64_t *p, int64_t v)
+{
+	atom_max(p, v);
+}
+#else
+FKMI_INLINE void fkmi_min64(FKMI_GLOBAL int64_t *p, int64_t v)
+{
+	int64_t seen = atom_add(p, 0L);
+	while (v < seen) {
+		int64_t found = atom_cmpxchg(p, seen, v);
+		if (found == seen)
+			break;
+		seen = found;
+	}
+}
+FKMI_INLINE void fkmi_max64(FKMI_GLOBAL int64_t *p, int64_t v)
+{
+	int64_t seen = atom_add(p, 0L);
+	while (v > seen) {
+		int64_t found = atom_cmpxchg(p, seen, v);
+		if (found == seen)
+			break;
+		seen = found;
+	}
+}
+#endif
+
+FKMI_INLINE int64_t fkmi_double_bits(double v)
+{
+	return as_long(v);
+}
+FKMI_INLINE double fkmi_bits_double(int64_t bits)
+{
+	return as_double(bits);
+}
+FKMI_INLINE int32_t fkmi_float_bits(float v)
+{
+	return as_int(v);
+}
+FKMI_INLINE float fkmi_bits_float(uint32_t bits)
+{
+	return as_float(bits);
+}
+FKMI_INLINE float fkmi_half_to_float(uint16_t bits)
+{
+	return vload_half(0, (const half *)&bits);
+}
+FKMI_INLINE int32_t fkmi_count_bits(uint32_t v)
+{
+	return (int32_t)popcount(v);
+}
+
+/* A multiply-add of the filter, which may round twice. */
+#if defined(FP_FAST_FMAF)
+#define FKMI_MULTIPLY_ADD(a, b, c) fma(a, b, c)
+#else
+#define FKMI_MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#endif
+#define FKMI_MIN(a, b) fmin(a, b)
+#define FKMI_MAX(a, b) fmax(a, b)
+#define FKMI_SQRTF(a) sqrt(a)
+
+#else /* CUDA, HIP */
+
+#include <stdint.h>
+
+#define FKMI_INLINE static __device__ __forceinline__
+#define FKMI_KERNEL extern "C" __global__ void __launch_bounds__(FKMI_GROUP)
+#define FKMI_GLOBAL
+#define FKMI_LOCAL
+#define FKMI_LOCAL_ARRAY(type, name, count) __shared__ type name[count]
+#define FKMI_ARG(type, name) type *name##_base
+#define FKMI_USE(type, name) type *name = name##_base
+#define FKMI_BARRIER() __syncthreads()
+#define FKMI_BARRIER_ALL() __syncthreads()
+
+FKMI_INLINE int fkmi_item(void)
+{
+	return (int)threadIdx.x;
+}
+FKMI_INLINE int64_t fkmi_group(void)
+{
+	return (int64_t)blockIdx.x;
+}
+FKMI_INLINE int64_t fkmi_groups(void)
+{
+	return (int64_t)gridDim.x;
+}
+
+FKMI_INLINE int32_t fkmi_local_add32(int32_t *p, int32_t v)
+{
+	return atomicAdd(p, v);
+}
+FKMI_INLINE int32_t fkmi_add32(int32_t *p, int32_t v)
+{
+	return atomicAdd(p, v);
+}
+FKMI_INLINE int32_t fkmi_exchange32(int32_t *p, int32_t v)
+{
+	return atomicExch(p, v);
+}
+FKMI_INLINE int32_t fkmi_compare_exchange32(int32_t *p, int32_t expected, int32_t v)
+{
+	return atomicCAS(p, expected, v);
+}
+FKMI_INLINE void fkmi_min32(int32_t *p, int32_t v)
+{
+	atomicMin(p, v);
+}
+FKMI_INLINE void fkmi_max32(int32_t *p, int32_t v)
+{
+	atomicMax(p, v);
+}
+FKMI_INLINE void fkmi_add64(int64_t *p, int64_t v)
+{
+	atomicAdd((unsigned long long *)p, (unsigned long long)v);
+}
+FKMI_INLINE void fkmi_min64(int64_t *p, int64_t v)
+{
+	atomicMin((long long *)p, (long long)v);
+}
+FKMI_INLINE void fkmi_max64(int64_t *p, int64_t v)
+{
+	atomicMax((long long *)p, (long long)v);
+}
+
+FKMI_INLINE int64_t fkmi_double_bits(double v)
+{
+	return (int64_t)__double_as_longlong(v);
+}
+FKMI_INLINE double fkmi_bits_double(int64_t bits)
+{
+	return __longlong_as_double((long long)bits);
+}
+FKMI_INLINE int32_t fkmi_float_bits(float v)
+{
+	return __float_as_int(v);
+}
+FKMI_INLINE float fkmi_bits_float(uint32_t bits)
+{
+	return __uint_as_float(bits);
+}
+FKMI_INLINE float fkmi_half_to_float(uint16_t bits)
+{
+#if defined(__HIP__)
+	union {
+		uint16_t bits;
+		_Float16 value;
+	} u = {bits};
+	return (float)u.value;
+#else
+	float v;
+	asm("cvt.f32.f16 %0, %1;" : "=f"(v) : "h"(bits));
+	return v;
+#endif
+}
+FKMI_INLINE int32_t fkmi_count_bits(uint32_t v)
+{
+	return (int32_t)__popc(v);
+}
+
+#define FKMI_MULTIPLY_ADD(a, b, c) fmaf(a, b, c)
+#define FKMI_MIN(a, b) fminf(a, b)
+#define FKMI_MAX(a, b) fmaxf(a, b)
+#define FKMI_SQRTF(a) sqrtf(a)
+
+#endif
+
+#endif

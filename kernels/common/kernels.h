@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All kernels that CUDA, HIP and OpenCL share. */
+#ifndef FKMI_COMMON_KERNELS_H
+#define FKMI_COMMON_KERNELS_H
+
+#include "dialect.h"
+#include "exact.h"
+#include "random.h"
+#include "points.h"
+#include "check.h"
+#include "centroids.h"
+#include "seed.h"
+#include "certificate.h"
+#include "assign.h"
+#include "update.h"
+#include "relocate.h"
+#include "results.h"
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers that host and kernels share. The host asserts that they are those of src/backend.h and flashkmeans.h. */
+#ifndef FKMI_COMMON_STATE_H
+#define FKMI_COMMON_STATE_H
+
+/* The members of struct fkmi_state, each of 8 bytes. */
+enum {
+	FKMI_STATE_BAD_POINT,
+	FKMI_STATE_BAD_WEIGHT,
+	FKMI_STATE_BAD_CENTROID,
+	FKMI_STATE_BAD_LABEL,
+	FKMI_STATE_CHANGED,
+	FKMI_STATE_RECHECKED,
+	FKMI_STATE_TIES,
+	FKMI_STATE_RELOCATED,
+	FKMI_STATE_EMPTY,
+	FKMI_STATE_FIRST_EMPTY,
+	FKMI_STATE_SHIFT,
+	FKMI_STATE_WEIGHT_MAX,
+	FKMI_STATE_WEIGHT_MIN,
+	FKMI_STATE_POINT_MAX,
+	FKMI_STATE_WEIGHT_SCALE,
+	FKMI_STATE_INERTIA_HIGH,
+	FKMI_STATE_INERTIA_LOW,
+	FKMI_STATE_INERTIA_SCALE,
+	FKMI_STATE_MEMBERS
+};
+
+enum { FKMI_TYPE_F16 = 1, FKMI_TYPE_BF16 = 2, FKMI_TYPE_F32 = 3, FKMI_TYPE_F64 = 4 };
+
+/* Items of a group. */
+#define FKMI_GROUP 256
+
+/* Shapes of tiles, limits of local memory, and work per item, by which the host sizes scratch and grids. */
+enum {
+	FKMI_OCTETS = FKMI_GROUP / 8, /* rows that a group takes at a time where eight items share one */
+	FKMI_TILE_POINTS = 128,
+	FKMI_TILE_CENTROIDS = 64,
+	FKMI_TILE_DIMS = 16,
+	FKMI_MEAN_COLUMNS = 32,   /* of a group that averages centroids */
+	FKMI_DISTANCE_ROUNDS = 8, /* rows that an octet takes for one sum of the inertia */
+	FKMI_SEED_ROUNDS = 8,     /* rows that an octet takes for one sum of a potential */
+	FKMI_SUM_COLUMNS = 4,     /* of an item that sums listed rows */
+	FKMI_CHANGED_ROWS = 8,    /* of an item that looks for changed labels */
+	FKMI_SORT_ROWS = 8192,    /* of a group that counts or places labels */
+	FKMI_LOCAL_SUMS = 3072,   /* int64 sums that one group keeps for itself */
+	FKMI_LOCAL_COUNTS = 4096  /* int32 counters, likewise */
+};
+
+#endif

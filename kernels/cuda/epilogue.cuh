@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes of the scores in a warpgroup's accumulators. A lane holds rows lane / 4 and lane / 4 + 8 of its warp's
+ * 16; element 4 j + 2 h + e is that of row h and column 8 j + 2 (lane % 4) + e.
+ */
+#ifndef FKMI_CUDA_EPILOGUE_CUH
+#define FKMI_CUDA_EPILOGUE_CUH
+
+#include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/sm90.h"
+
+/* ---- the best column and the second-best score ---- */
+
+/* Of a lane's columns, for its two rows. The four scores of the group that has the best are kept, so that its place in
+ * the group need only be found once. */
+struct best_two {
+	float best[2], second[2]; /* second: without the kept group's other three */
+	float column[2];          /* of the kept group */
+	float kept[2][4];
+};
+
+static __device__ __forceinline__ void best_two_clear(struct best_two &s)
+{
+#pragma unroll
+	for (int h = 0; h < 2; h++) {
+		s.best[h] = s.second[h] = __int_as_float(0x7f800000);
+		s.column[h] = s.kept[h][0] = s.kept[h][1] = s.kept[h][2] = s.kept[h][3] = 0.0f;
+	}
+}
+
+/* The moves are multiplications by one: that pipe is idle, that of minimum and selection is not. */
+static __device__ __forceinline__ void best_two_take(struct best_two &s, int h, float v0, float v1, float v2, float v3,
+													 float one, float offset, float column)
+{
+	const float least = fminf(fminf(v0, v1), fminf(v2, v3));
+	s.second[h] = fminf(s.second[h], fmaxf(least, s.best[h]));
+	asm("{\n"
+		".reg .pred better;\n"
+		"setp.lt.f32 better, %6, %0;\n"
+		"@better fma.rn.f32 %1, %12, %11, %13;\n"
+		"@better fma.rn.f32 %2, %7, %11, 0f80000000;\n"
+		"@better fma.rn.f32 %3, %8, %11, 0f80000000;\n"
+		"@better fma.rn.f32 %4, %9, %11, 0f80000000;\n"
+		"@better fma.rn.f32 %5, %10, %11, 0f80000000;\n"
+		"min.f32 %0, %0, %6;\n}"
+		: "+f"(s.best[h]), "+f"(s.column[h]), "+f"(s.kept[h][0]), "+f"(s.kept[h][1]), "+f"(s.kept[h][2]),
+		  "+f"(s.kept[h][3])
+		: "f"(least), "f"(v0), "f"(v1), "f"(v2), "f"(v3), "f"(one), "f"(offset), "f"(column));
+}
+
+/* The scores of a tile whose first column is `column`. */
+template <int COUNT>
+static __device__ __forceinline__ void best_two_tile(struct best_two &s, const float (&d)[COUNT], float column,
+													 float one)
+{
+#pragma unroll
+	for (int i = 0; i < COUNT; i += 8)
+#pragma unroll
+		for (int h = 0; h < 2; h++)
+			best_two_take(s, h, d[i + 2 * h], d[i + 2 * h + 1], d[i + 4 + 2 * h], d[i + 4 + 2 * h + 1], one,
+						  (float)(2 * i), column);
+}
+
+struct row_result {
+	float best;
+	int column;
+	float second;
+};
+
+/* Of row h, over the four lanes that share it; all four get the result. */
+static __device__ __forceinline__ struct row_result best_two_finish(const struct best_two &s, int h)
+{
+	const float(&v)[4] = s.kept[h];
+	const int place = v[0] == s.best[h] ? 0 : v[1] == s.best[h] ? 1 : v[2] == s.best[h] ? 8 : 9;
+	const float low = fminf(v[0], v[1]), high = fmaxf(v[0], v[1]);
+	const float other_low = fminf(v[2], v[3]), other_high = fmaxf(v[2], v[3]);
+	const float kept_second = fminf(fmaxf(low, other_low), fminf(high, other_high));
+	struct row_result r = {s.best[h], (int)s.column[h] + place + 2 * (int)(threadIdx.x & 3),
+						   fminf(s.second[h], kept_second)};
+#pragma unroll
+	for (int step = 1; step < 4; step *= 2) {
+		const float best = __shfl_xor_sync(0xffffffffu, r.best, step);
+		const int column = __shfl_xor_sync(0xffffffffu, r.column, step);
+		const float second = __shfl_xor_sync(0xffffffffu, r.second, step);
+		r.second = fminf(fminf(r.second, second), fmaxf(r.best, best));
+		if (best < r.best || (best == r.best && column < r.column)) {
+			r.best = best;
+			r.column = column;
+		}
+	}
+	return r;
+}
+
+/* ---- all columns up to a threshold ---- */
+
+/* Of a lane, for its two rows: 16-bit columns in shared memory. */
+struct candidate_lists {
+	float threshold[2];
+	int count[2]; /* may pass FKMI_SM90_LANE_CANDIDATES */
+	uint32_t at[2];
+};
+
+enum { CANDIDATE_LIST_BYTES = 2 * FKMI_SM90_LANE_CANDIDATES };
+
+static __device__ __forceinline__ void candidate_lists_add(struct candidate_lists &lists, int h, int column)
+{
+	if (lists.count[h] < FKMI_SM90_LANE_CANDIDATES)
+		shared_store_u16(lists.at[h] + 2 * lists.count[h], (uint32_t)column);
+	lists.count[h]++;
+}
+
+/* The scores of a tile whose first column, counted from the share's first, is `column`. */
+template <int COUNT>
+static __device__ __forceinline__ void candidate_lists_tile(struct candidate_lists &lists, const float (&d)[COUNT],
+															int column)
+{
+	column += 2 * (int)(threadIdx.x & 3);
+#pragma unroll
+	for (int i = 0; i < COUNT; i += 16) {
+		float least[2];
+#pragma unroll
+		for (int h = 0; h < 2; h++) {
+			const int o = i + 2 * h;
+			least[h] = fminf(fminf(fminf(d[o], d[o + 1]), fminf(d[o + 4], d[o + 5])),
+							 fminf(fminf(d[o + 8], d[o + 9]), fminf(d[o + 12], d[o + 13])));
+		}
+		if (!__any_sync(0xffffffffu, least[0] <= lists.threshold[0] || least[1] <= lists.threshold[1]))
+			continue;
+		uint32_t found = 0;
+#pragma unroll
+		for (int j = 0; j < 16; j++)
+			if (d[i + j] <= lists.threshold[j / 2 % 2])
+				found |= 1u << j;
+		for (; found != 0; found &= found - 1) {
+			const int j = __ffs((int)found) - 1;
+			if (j / 2 % 2 == 0)
+				candidate_lists_add(lists, 0, column + 2 * i + j / 4 * 8 + j % 2);
+			else
+				candidate_lists_add(lists, 1, column + 2 * i + j / 4 * 8 + j % 2);
+		}
+	}
+}
+
+/*
+ * Puts the candidates of row h into the pool, in front of the list whose head is *head (FKMI_SM90_SCAN_ALL if they do
+ * not fit). The four lanes of the row call it together; first: the share's first centroid.
+ */
+static __device__ __forceinline__ void candidate_lists_flush(const struct candidate_lists &lists, int h, int32_t *head,
+															 int first, struct fkmi_sm90_candidate *pool,
+															 int32_t capacity, int32_t *taken)
+{
+	const int lane = (int)(threadIdx.x & 31), quad = lane & ~3, q = lane & 3, many = 1 << 20;
+	const uint32_t lanes = 0xfu << quad;
+	const int mine = lists.count[h] > FKMI_SM90_LANE_CANDIDATES ? many : lists.count[h];
+	const int neighbour = __shfl_xor_sync(lanes, mine, 1), pair = mine + neighbour;
+	const int others = __shfl_xor_sync(lanes, pair, 2), total = pair + others;
+	const int before = (q & 1 ? neighbour : 0) + (q & 2 ? others : 0);
+	if (total == 0)
+		return;
+	int base = 0, next = 0;
+	if (q == 0) {
+		/* Once the pool is empty its counter stands still, so that it does not overflow. */
+		base = total < many && __ldcg(taken) < capacity ? atomicAdd(taken, total) : capacity;
+		const bool fits = base <= capacity - total;
+		if (!fits)
+			base = -1;
+		next = atomicExch(head, fits ? base : FKMI_SM90_SCAN_ALL);
+	}
+	base = __shfl_sync(lanes, base, quad);
+	next = __shfl_sync(lanes, next, quad);
+	if (base < 0)
+		return;
+	for (int i = 0; i < mine; i++) {
+		const int at = base + before + i, last = base + total - 1;
+		pool[at].k = first + (int)shared_load_u16(lists.at[h] + 2 * i);
+		pool[at].next = at == last ? next : at + 1;
+	}
+}
+
+#endif

@@ -1,0 +1,893 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * FlashAssign for sm_90a: scores of all points with all centroids on the tensor cores, none of which reaches memory.
+ *
+ * A block is one warpgroup that moves data and two that multiply; it is persistent and walks tiles of points.
+ * Everything comes through one ring of shared memory: first the tile's points, which the multiplying warpgroups take
+ * into registers (or, if d is large, a slice of the points with every slice of centroids), then tile after tile of
+ * centroids. The accumulators start at hn and the products are subtracted, so that they end as scores
+ * (certificate.cuh), of which
+ *   - the assignment keeps the best column and the second-best score of each row. The warps beside the one that fills
+ * the ring make labels of them, and list the rows whose second-best score is too near;
+ *   - the recheck, over listed rows only and with the centroids shared out over blocks, lists all columns up to the
+ * row's threshold.
+ */
+#ifndef FKMI_CUDA_FLASH_ASSIGN_CUH
+#define FKMI_CUDA_FLASH_ASSIGN_CUH
+
+#include "kernels/common/state.h"
+#include "kernels/cuda/certificate.cuh"
+#include "kernels/cuda/epilogue.cuh"
+
+enum {
+	WARPGROUP = 128,
+	MULTIPLIERS = 2, /* warpgroups */
+	MULTIPLIER_WARPS = 4 * MULTIPLIERS,
+	FINISHERS = 2, /* warps */
+	SLICE = 64,    /* dimensions in a row of 128 bytes */
+	SLICE_STEPS = SLICE / 16,
+	BLOCK_ROWS = 64,                /* of a wgmma */
+	BLOCK_BYTES = BLOCK_ROWS * 128, /* of a slice */
+	RESULT_SLOTS = 2,
+};
+
+/*
+ * Points stay in registers: CHUNKS chunks of STEPS groups of 16 dimensions, of BLOCKS x 64 points for each warpgroup. A
+ * stage of the ring is a chunk of 128 centroids or of 128 points. ORDER: when one warpgroup lets the other issue its
+ * multiplications; 0: they do not wait for each other, 1: after issuing its own, 2: after they are done.
+ */
+template <int STEPS_, int CHUNKS_, int BLOCKS_, int STAGES_, int ORDER_> struct resident_shape {
+	static constexpr bool STREAMS = false;
+	static constexpr int STEPS = STEPS_, CHUNKS = CHUNKS_, BLOCKS = BLOCKS_, STAGES = STAGES_, ORDER = ORDER_;
+	static constexpr int COLUMNS = 128, POINTS = MULTIPLIERS * BLOCKS * BLOCK_ROWS;
+	static constexpr int SLICES = (STEPS + SLICE_STEPS - 1) / SLICE_STEPS;
+	static constexpr int POINT_BYTES = 0, STAGE_BYTES = COLUMNS * SLICES * 128;
+};
+
+/* Points go through the ring with the centroids: a stage is a slice of 128 points and 256 centroids. */
+template <int STAGES_> struct streamed_shape {
+	static constexpr bool STREAMS = true;
+	static constexpr int STEPS = SLICE_STEPS, BLOCKS = 1, STAGES = STAGES_;
+	static constexpr int COLUMNS = 256, POINTS = MULTIPLIERS * BLOCK_ROWS;
+	static constexpr int SLICES = 1;
+	static constexpr int POINT_BYTES = POINTS * 128, STAGE_BYTES = POINT_BYTES + COLUMNS * 128;
+};
+
+/* Offsets in shared memory. */
+template <class SHAPE, bool RECHECKS> struct shared_layout {
+	static constexpr int NORMS = SHAPE::STAGES * SHAPE::STAGE_BYTES;
+	static constexpr int RESULTS = NORMS + SHAPE::STAGES * SHAPE::COLUMNS * 4;
+	static constexpr int RESULT_BYTES = SHAPE::POINTS * (RECHECKS ? 4 * CANDIDATE_LIST_BYTES : 16);
+	static constexpr int FULL = RESULTS + (RECHECKS ? 1 : RESULT_SLOTS) * RESULT_BYTES;
+	static constexpr int EMPTY = FULL + SHAPE::STAGES * 8;
+	static constexpr int RESULT_FULL = EMPTY + SHAPE::STAGES * 8;
+	static constexpr int RESULT_EMPTY = RESULT_FULL + RESULT_SLOTS * 8;
+	static constexpr int BYTES = RESULT_EMPTY + RESULT_SLOTS * 8;
+};
+
+/* A place in the ring. */
+template <int STAGES> struct ring_place {
+	uint32_t stage, parity;
+	__device__ __forceinline__ void advance(void)
+	{
+		if (++stage == STAGES) {
+			stage = 0;
+			parity ^= 1;
+		}
+	}
+};
+
+/* ---- what there is to do ---- */
+
+/* A tile of rows of problem b, and the tiles of centroids first .. last-1. */
+struct work_item {
+	int b, tile, first, last;
+
+	/* The column after the last. */
+	template <int COLUMNS, bool RECHECKS> __device__ __forceinline__ int end(const struct fkmi_sm90_assign &a) const
+	{
+		return (RECHECKS ? last : a.centroid_tiles) * COLUMNS;
+	}
+};
+
+template <class SHAPE, bool RECHECKS> struct work_list {
+	int tiles, shares, per_share; /* of a recheck */
+
+	__device__ __forceinline__ work_list(const struct fkmi_sm90_assign &a)
+	{
+		if (!RECHECKS)
+			return;
+		/* Few rows: their centroids are shared out, so that all blocks have something to do. */
+		const int most = FKMI_SM90_SMALL_INDEX / SHAPE::COLUMNS;
+		tiles = a.row_starts[a.b];
+		shares = (a.centroid_tiles + most - 1) / most;
+		while (2 * shares <= a.centroid_tiles && tiles * shares < 4 * (int)gridDim.x)
+			shares *= 2;
+		per_share = (a.centroid_tiles + shares - 1) / shares;
+	}
+
+	__device__ __forceinline__ int count(const struct fkmi_sm90_assign &a) const
+	{
+		return RECHECKS ? tiles * shares : a.b * a.tiles;
+	}
+
+	/* The problem of item i, not for a recheck. */
+	__device__ __forceinline__ int problem(const struct fkmi_sm90_assign &a, int i) const
+	{
+		return (int)((uint32_t)i / (uint32_t)a.tiles);
+	}
+
+	/* False: nothing to do for item i. */
+	__device__ __forceinline__ bool get(const struct fkmi_sm90_assign &a, int i, struct work_item &item) const
+	{
+		if (!RECHECKS) {
+			item.b = problem(a, i);
+			item.tile = i - item.b * a.tiles;
+			item.first = 0;
+			item.last = a.centroid_tiles;
+			return __ldg(&a.active[item.b]) != 0;
+		}
+		const int tile = (int)((uint32_t)i / (uint32_t)shares);
+		int low = 0, high = a.b; /* row_starts[low] <= tile < row_starts[high] */
+		while (high - low > 1) {
+			const int middle = (low + high) / 2;
+			if (__ldg(&a.row_starts[middle]) <= tile)
+				low = middle;
+			else
+				high = middle;
+		}
+		item.b = low;
+		item.tile = tile - __ldg(&a.row_starts[low]);
+		item.first = (i - tile * shares) * per_share;
+		item.last = min(item.first + per_share, a.centroid_tiles);
+		return item.first < item.last;
+	}
+};
+
+/* ---- the warp that fills the ring ---- */
+
+/* Eight elements, of which the first `count` are there and the others zero, in two-byte loads. */
+static __device__ __forceinline__ void fetch_elements(uint32_t to, const uint16_t *from, int count)
+{
+#pragma unroll 1
+	for (int i = 0; i < 8; i += 2) {
+		const uint32_t low = i < count ? __ldg(from + i) : 0, high = i + 1 < count ? __ldg(from + i + 1) : 0;
+		shared_store1(to + 2 * i, low | high << 16);
+	}
+}
+
+/*
+ * Fetches SLICES slices of 128 rows, rows i, i + 1, ... of the item, from dimension `column` on, to where the copy
+ * engine would have put them: blocks of 64 rows, in a block slice by slice, 16-byte pieces swizzled. The whole warp
+ * calls it.
+ */
+template <int SLICES, bool RECHECKS>
+static __device__ __forceinline__ void fetch_rows(const struct fkmi_sm90_assign &a, uint32_t to, int b, int i,
+												  int column)
+{
+	constexpr int PIECES = 8 * SLICES, GROUPS = 4;
+	const int lane = (int)(threadIdx.x & 31), piece = lane % PIECES, rows = 32 / PIECES;
+	const int dimension = column + 8 * piece, count = max(0, min(8, a.d - dimension));
+	const int there = RECHECKS ? __ldg(&a.row_counts[b]) : a.span_rows;
+#pragma unroll 1
+	for (int group = 0; group < GROUPS; group++) {
+		/* Of a recheck each lane looks up the number of one row. */
+		int number = -1;
+		if (RECHECKS && i + 32 * group + lane < there)
+			number = a.rows[(int64_t)b * a.span_rows + i + 32 * group + lane].row;
+#pragma unroll(RECHECKS ? 4 : 1)
+		for (int turn = 0; turn < PIECES; turn++) {
+			const int local = 32 * group + turn * rows + lane / PIECES;
+			int row = RECHECKS ? __shfl_sync(0xffffffffu, number, local % 32) : -1;
+			if (!RECHECKS && i + local < there)
+				row = a.span_row + i + local;
+			const uint32_t at = to + (uint32_t)(local / BLOCK_ROWS * SLICES + piece / 8) * BLOCK_BYTES +
+								(uint32_t)(local % BLOCK_ROWS) * 128 + (uint32_t)((piece ^ local) & 7) * 16;
+			if (!RECHECKS)
+				asm volatile("" : "+r"(b)); /* addresses are made anew, registers are few */
+			const uint16_t *from = (const uint16_t *)a.operands;
+			int elements = 0;
+			if (row >= 0 && count > 0) {
+				from += b * a.operand_batch_stride + row * a.operand_row_stride + dimension;
+				elements = count;
+			}
+			if (RECHECKS && a.aligned)
+				copy16(at, from, 2 * elements);
+			else
+				fetch_elements(at, from, elements);
+		}
+	}
+	copy16_wait();
+	async_proxy_fence();
+	__syncwarp();
+}
+
+template <class SHAPE, bool RECHECKS, bool FETCHES>
+static __device__ __forceinline__ void fill_ring(const struct tensor_map *points, const struct tensor_map *centroids,
+												 const struct fkmi_sm90_assign &a, uint32_t base)
+{
+	typedef shared_layout<SHAPE, RECHECKS> layout;
+	const int lane = (int)(threadIdx.x & 31);
+	/* Threads that went apart could miss a phase of a barrier: one thread alone, or all in step. */
+	if (!FETCHES && lane != 0)
+		return;
+	const work_list<SHAPE, RECHECKS> list(a);
+	ring_place<SHAPE::STAGES> at = {0, 0};
+	auto wait = [&](void) {
+		mbarrier_wait(base + layout::EMPTY + 8 * at.stage, at.parity ^ 1);
+		if (FETCHES)
+			__syncwarp();
+	};
+#pragma unroll 1
+	for (int i = blockIdx.x; i < list.count(a); i += gridDim.x) {
+		struct work_item item;
+		if (!list.get(a, i, item))
+			continue;
+		const int row = item.tile * SHAPE::POINTS;
+		if constexpr (!SHAPE::STREAMS) {
+#pragma unroll 1
+			for (int part = 0; part < SHAPE::CHUNKS * SHAPE::BLOCKS; part++) {
+				const int column = part / SHAPE::BLOCKS * SHAPE::SLICES * SLICE, first = part % SHAPE::BLOCKS * 128;
+				const uint32_t to = base + at.stage * SHAPE::STAGE_BYTES, full = base + layout::FULL + 8 * at.stage;
+				wait();
+				if constexpr (FETCHES) {
+					fetch_rows<SHAPE::SLICES, RECHECKS>(a, to, item.b, row + first, column);
+					if (lane == 0)
+						mbarrier_arrive(full);
+				} else if (lane == 0) {
+					mbarrier_arrive_expect(full, SHAPE::STAGE_BYTES);
+#pragma unroll
+					for (int j = 0; j < 2 * SHAPE::SLICES; j++)
+						copy_box(to + j * BLOCK_BYTES, points, full, column + j % SHAPE::SLICES * SLICE,
+								 a.span_row + row + first + j / SHAPE::SLICES * BLOCK_ROWS, item.b);
+				}
+				at.advance();
+			}
+		}
+		int chunks;
+		if constexpr (SHAPE::STREAMS)
+			chunks = (a.d + SLICE - 1) / SLICE;
+		else
+			chunks = SHAPE::CHUNKS;
+#pragma unroll 1
+		for (int t = item.first; t < item.last; t++)
+#pragma unroll 1
+			for (int c = 0; c < chunks; c++) {
+				const uint32_t to = base + at.stage * SHAPE::STAGE_BYTES, full = base + layout::FULL + 8 * at.stage;
+				wait();
+				const int column = c * SHAPE::SLICES * SLICE;
+				if constexpr (SHAPE::STREAMS && FETCHES)
+					fetch_rows<1, RECHECKS>(a, to, item.b, row, column);
+				if (lane == 0) {
+					constexpr bool copies_points = SHAPE::STREAMS && !FETCHES;
+					mbarrier_arrive_expect(full, SHAPE::STAGE_BYTES - (copies_points ? 0 : SHAPE::POINT_BYTES) +
+													 (c == 0 ? SHAPE::COLUMNS * 4 : 0));
+					if constexpr (copies_points) {
+#pragma unroll
+						for (int j = 0; j < 2; j++)
+							copy_box(to + j * BLOCK_BYTES, points, full, column, a.span_row + row + j * BLOCK_ROWS,
+									 item.b);
+					}
+#pragma unroll
+					for (int j = 0; j < SHAPE::SLICES; j++)
+						copy_box(to + SHAPE::POINT_BYTES + j * SHAPE::COLUMNS * 128, centroids, full,
+								 column + j * SLICE, t * SHAPE::COLUMNS, item.b);
+					if (c == 0)
+						copy_bytes(base + layout::NORMS + at.stage * SHAPE::COLUMNS * 4,
+								   a.norms + (int64_t)item.b * a.k_padded + t * SHAPE::COLUMNS, SHAPE::COLUMNS * 4,
+								   full);
+				}
+				at.advance();
+			}
+	}
+}
+
+/* ---- the warps that make labels of results ---- */
+
+/* Labels, previous labels and counters of the rows of one tile, a row for each thread of warps 1 to 3 at a time;
+ * undecided rows go to the list. */
+template <class SHAPE>
+static __device__ __forceinline__ void finish_rows(const struct fkmi_sm90_assign &a, const struct work_item &item,
+												   uint32_t results)
+{
+	int changed = 0, b = item.b;
+#pragma unroll 1
+	for (int r = (int)thread_index() - 32; r < SHAPE::POINTS; r += 32 * FINISHERS) {
+		asm volatile("" : "+r"(b)); /* what hangs on it does not stay in registers */
+		const struct fkmi_sm90_problem *problem = &a.problems[b];
+		const int row = item.tile * SHAPE::POINTS + r;
+		const bool there = row < a.span_rows;
+		/* Both are on their way while the rest is worked out. */
+		const int64_t early = (int64_t)b * a.n + a.span_row + row;
+		const int before = there ? a.labels[early] : 0;
+		const float residual = there && a.residuals != nullptr ? __ldg(&a.residuals[early]) : 0.0f;
+		const float4 result = shared_load4(results + 16 * r);
+		const bool lost = __ldg(&problem->off) != 0 || !(result.x < 3.0e38f);
+		float threshold = 0;
+		bool listed = there && lost;
+		if (there && a.exact && !lost) {
+			threshold = certificate_threshold(problem, a.gamma, a.distance_error, a.square_factor, result.x, result.w,
+											  residual);
+			listed = !(result.z > threshold);
+		}
+		if (there) {
+			const int label = __float_as_int(result.y);
+			asm volatile("" : "+r"(b));
+			const int64_t at = (int64_t)b * a.n + a.span_row + row;
+			if (a.previous != nullptr)
+				a.previous[at] = before;
+			changed += !listed && before != label;
+			/* Until the recheck, the label of a listed row is the head of its list of candidates. */
+			a.labels[at] = !listed ? label : lost ? FKMI_SM90_SCAN_ALL : FKMI_SM90_NO_CANDIDATE;
+		}
+		const uint32_t mask = __ballot_sync(0xffffffffu, listed);
+		if (mask == 0)
+			continue;
+		int place = 0;
+		if ((thread_index() & 31) == 0)
+			place = atomicAdd(&a.row_counts[b], __popc(mask));
+		place = __shfl_sync(0xffffffffu, place, 0) + __popc(mask & ((1u << (thread_index() & 31)) - 1));
+		if (listed) {
+			struct fkmi_sm90_row *entry = &a.rows[(int64_t)b * a.span_rows + place];
+			entry->row = a.span_row + row;
+			entry->threshold = lost ? -3.4e38f : threshold;
+		}
+	}
+	changed = __reduce_add_sync(0xffffffffu, changed);
+	if ((thread_index() & 31) == 0 && changed != 0)
+		atomicAdd((unsigned long long *)&a.state[(int64_t)item.b * FKMI_STATE_MEMBERS + FKMI_STATE_CHANGED],
+				  (unsigned long long)changed);
+}
+
+template <class SHAPE>
+static __device__ __forceinline__ void finish_tiles(const struct fkmi_sm90_assign &a, uint32_t base)
+{
+	typedef shared_layout<SHAPE, false> layout;
+	const work_list<SHAPE, false> list(a);
+#pragma unroll 1
+	for (uint32_t done = 0;; done++) {
+		const int i = (int)(blockIdx.x + done * gridDim.x);
+		if (i >= list.count(a))
+			break;
+		struct work_item item;
+		const bool filled = list.get(a, i, item);
+		const uint32_t slot = done % RESULT_SLOTS;
+		mbarrier_wait(base + layout::RESULT_FULL + 8 * slot, done / RESULT_SLOTS & 1);
+		if (filled)
+			finish_rows<SHAPE>(a, item, base + layout::RESULTS + slot * layout::RESULT_BYTES);
+		__syncwarp();
+		if ((thread_index() & 31) == 0)
+			mbarrier_arrive(base + layout::RESULT_EMPTY + 8 * (done % RESULT_SLOTS));
+	}
+}
+
+/* ---- the warpgroups that multiply ---- */
+
+/* Where a lane reads its share of a 64 x 64 block for ldmatrix, and of which row. */
+static __device__ __forceinline__ uint32_t fragment_row(void)
+{
+	const uint32_t lane = threadIdx.x & 31, warp = threadIdx.x / 32 & 3;
+	return (lane & 15) + 16 * warp;
+}
+
+/* Group `step` of 16 dimensions of a slice of 64 rows at `block`. */
+static __device__ __forceinline__ void load_fragment(uint32_t (&a)[4], uint32_t block, int step)
+{
+	const uint32_t row = fragment_row(), half_row = threadIdx.x >> 4 & 1;
+	load_matrices(a, block + row * 128 + ((2 * (uint32_t)step + half_row) ^ (row & 7)) * 16);
+}
+
+/* Pairs of bf16 to pairs of f16, times a power of two. */
+static __device__ __forceinline__ void convert_fragment(uint32_t (&a)[4], float scale)
+{
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		a[i] = floats_to_halves(__uint_as_float(a[i] << 16) * scale, __uint_as_float(a[i] & 0xffff0000u) * scale);
+}
+
+/* Adds a fragment's part of |x^ - m|^2 to that of the lane's two rows; shift: m of the fragment's first dimension, or
+ * null. */
+static __device__ __forceinline__ void add_squares(float (&squares)[2], const uint32_t (&a)[4], const float *shift)
+{
+	float2 low = {0, 0}, high = {0, 0};
+	if (shift != nullptr) {
+		const float2 *m = (const float2 *)shift + (threadIdx.x & 3);
+		low = __ldg(m);
+		high = __ldg(m + 4);
+	}
+#pragma unroll
+	for (int h = 0; h < 2; h++) {
+		const float2 x = halves_to_floats(a[h]), y = halves_to_floats(a[2 + h]);
+		const float x0 = x.x - low.x, x1 = x.y - low.y, y0 = y.x - high.x, y1 = y.y - high.y;
+		squares[h] = fmaf(x0, x0, fmaf(x1, x1, fmaf(y0, y0, fmaf(y1, y1, squares[h]))));
+	}
+}
+
+/* The accumulators of COUNT / 4 columns of 8: hn. */
+template <int COUNT> static __device__ __forceinline__ void start_scores(float (&d)[COUNT], uint32_t norms)
+{
+	norms += 8 * (thread_index() & 3);
+#pragma unroll
+	for (int i = 0; i < COUNT; i += 4) {
+		const float2 norm = shared_load2(norms + 8 * i);
+		d[i] = d[i + 2] = norm.x;
+		d[i + 1] = d[i + 3] = norm.y;
+	}
+}
+
+/* What a multiplying warpgroup has at hand. */
+template <class SHAPE, bool RECHECKS> struct multiplier {
+	typedef shared_layout<SHAPE, RECHECKS> layout;
+	const struct fkmi_sm90_assign &a;
+	uint32_t base;
+	uint32_t place; /* registers are few: stage of the ring, its parity at bit 8, items done from bit 9 on */
+
+	__device__ __forceinline__ int group(void) const /* 0 or 1 */
+	{
+		return (int)(thread_index() / WARPGROUP) - 1;
+	}
+	/* The block's next item; count or more: none is left. */
+	__device__ __forceinline__ int item(void) const
+	{
+		return (int)(blockIdx.x + (place >> 9) * gridDim.x);
+	}
+
+	__device__ __forceinline__ uint32_t stage(void) const
+	{
+		return place & 0xff;
+	}
+	__device__ __forceinline__ void advance(void)
+	{
+		place++;
+		if (stage() == SHAPE::STAGES)
+			place = (place ^ 1 << 8) - SHAPE::STAGES;
+	}
+	__device__ __forceinline__ uint32_t result_slot(void) const
+	{
+		return place >> 9 & 1;
+	}
+	__device__ __forceinline__ uint32_t result_parity(void) const
+	{
+		return place >> 10 & 1;
+	}
+	__device__ __forceinline__ uint32_t results_address(void) const
+	{
+		return base + layout::RESULTS + result_slot() * layout::RESULT_BYTES;
+	}
+	__device__ __forceinline__ void wait(void) const
+	{
+		mbarrier_wait(base + layout::FULL + 8 * stage(), place >> 8 & 1);
+	}
+	__device__ __forceinline__ void release(uint32_t stage) const
+	{
+		if ((threadIdx.x & 31) == 0)
+			mbarrier_arrive(base + layout::EMPTY + 8 * stage);
+	}
+	/* Until the results of the item before the last are read. */
+	__device__ __forceinline__ void wait_for_results(void) const
+	{
+		mbarrier_wait(base + layout::RESULT_EMPTY + 8 * result_slot(), result_parity() ^ 1);
+	}
+	/* Passes the results of an item on. */
+	__device__ __forceinline__ void give_results(void)
+	{
+		if (!RECHECKS) {
+			__syncwarp();
+			if ((threadIdx.x & 31) == 0)
+				mbarrier_arrive(base + layout::RESULT_FULL + 8 * result_slot());
+		}
+		place += 1 << 9;
+	}
+	/* An item with nothing to do: without results. */
+	__device__ __forceinline__ void pass_item(void)
+	{
+		if (!RECHECKS)
+			wait_for_results();
+		give_results();
+	}
+	/* After reads by ldmatrix: the copy engine writes there next. */
+	__device__ __forceinline__ void release_read(void)
+	{
+		async_proxy_fence();
+		__syncwarp();
+		release(stage());
+		advance();
+	}
+	__device__ __forceinline__ uint32_t stage_address(void) const
+	{
+		return base + stage() * SHAPE::STAGE_BYTES;
+	}
+	__device__ __forceinline__ uint32_t norms_address(void) const
+	{
+		return base + layout::NORMS + stage() * SHAPE::COLUMNS * 4;
+	}
+	/* The lane's first row in block `block` of the warpgroup's, within the tile; its second is 8 further. */
+	__device__ __forceinline__ int first_row(int block) const
+	{
+		return (group() * SHAPE::BLOCKS + block) * BLOCK_ROWS +
+			   (int)(thread_index() / 4 % 8 + thread_index() / 32 % 4 * 16);
+	}
+};
+
+/* The whole |X^|^2 of the lane's rows, of which each of four lanes has a part, to the results. */
+template <class SHAPE>
+static __device__ __forceinline__ void store_squares(const multiplier<SHAPE, false> &m, float (&squares)[2], int block)
+{
+#pragma unroll
+	for (int h = 0; h < 2; h++) {
+		squares[h] += __shfl_xor_sync(0xffffffffu, squares[h], 1);
+		squares[h] += __shfl_xor_sync(0xffffffffu, squares[h], 2);
+		if ((threadIdx.x & 3) == 0)
+			shared_store1(m.results_address() + 16 * (m.first_row(block) + 8 * h) + 12, __float_as_uint(squares[h]));
+	}
+}
+
+/* Rows of a tile as the epilogue sees them: best two, or lists of candidates. */
+template <class SHAPE, bool RECHECKS> struct row_block;
+
+template <class SHAPE> struct row_block<SHAPE, false> {
+	struct best_two two;
+
+	__device__ __forceinline__ void begin(const multiplier<SHAPE, false> &, const struct work_item &, int)
+	{
+		best_two_clear(two);
+	}
+	template <int COUNT>
+	__device__ __forceinline__ void take(const multiplier<SHAPE, false> &m, const float (&d)[COUNT],
+										 const struct work_item &, float column)
+	{
+		best_two_tile(two, d, column, m.a.one);
+	}
+	__device__ __forceinline__ void end(const multiplier<SHAPE, false> &m, const struct work_item &, int block)
+	{
+#pragma unroll
+		for (int h = 0; h < 2; h++) {
+			const struct row_result r = best_two_finish(two, h);
+			if ((threadIdx.x & 3) == 0)
+				shared_store3(m.results_address() + 16 * (m.first_row(block) + 8 * h), r.best, __int_as_float(r.column),
+							  r.second);
+		}
+	}
+};
+
+template <class SHAPE> struct row_block<SHAPE, true> {
+	struct candidate_lists lists;
+	int row[2]; /* in the problem; -1: none */
+
+	__device__ __forceinline__ void begin(const multiplier<SHAPE, true> &m, const struct work_item &item, int block)
+	{
+		const int there = __ldg(&m.a.row_counts[item.b]);
+#pragma unroll
+		for (int h = 0; h < 2; h++) {
+			const int local = m.first_row(block) + 8 * h, i = item.tile * SHAPE::POINTS + local;
+			row[h] = -1;
+			lists.threshold[h] = -__int_as_float(0x7f800000);
+			lists.count[h] = 0;
+			lists.at[h] = m.base + shared_layout<SHAPE, true>::RESULTS +
+						  (uint32_t)(4 * local + (int)(threadIdx.x & 3)) * CANDIDATE_LIST_BYTES;
+			if (i < there) {
+				const struct fkmi_sm90_row *entry = &m.a.rows[(int64_t)item.b * m.a.span_rows + i];
+				row[h] = entry->row;
+				lists.threshold[h] = entry->threshold;
+			}
+		}
+	}
+	template <int COUNT>
+	__device__ __forceinline__ void take(const multiplier<SHAPE, true> &, const float (&d)[COUNT],
+										 const struct work_item &item, float column)
+	{
+		candidate_lists_tile(lists, d, (int)column - item.first * SHAPE::COLUMNS);
+	}
+	__device__ __forceinline__ void end(const multiplier<SHAPE, true> &m, const struct work_item &item, int)
+	{
+#pragma unroll
+		for (int h = 0; h < 2; h++)
+			if (row[h] >= 0)
+				candidate_lists_flush(lists, h, &m.a.labels[(int64_t)item.b * m.a.n + row[h]],
+									  item.first * SHAPE::COLUMNS, m.a.candidates, m.a.candidate_capacity,
+									  &m.a.totals->candidates);
+	}
+};
+
+/* Turns of the two warpgroups at issuing multiplications. */
+template <int ORDER> struct turns {
+	__device__ __forceinline__ int group(void) const
+	{
+		return (int)(thread_index() / WARPGROUP) - 1;
+	}
+	__device__ __forceinline__ void begin(void) const
+	{
+		if (ORDER != 0 && group() == 1)
+			named_barrier_arrive(1, MULTIPLIERS * WARPGROUP);
+	}
+	__device__ __forceinline__ void take(void) const
+	{
+		if (ORDER != 0)
+			named_barrier_sync(1 + group(), MULTIPLIERS * WARPGROUP);
+	}
+	template <int WHEN> __device__ __forceinline__ void give(void) const
+	{
+		if (ORDER == WHEN)
+			named_barrier_arrive(2 - group(), MULTIPLIERS * WARPGROUP);
+	}
+	__device__ __forceinline__ void end(void) const
+	{
+		if (ORDER != 0 && group() == 0)
+			named_barrier_sync(1, MULTIPLIERS * WARPGROUP);
+	}
+};
+
+/* Subtracts a chunk's products: points `a`, centroids at `centroids`. */
+template <int STEPS, int COLUMNS>
+static __device__ __forceinline__ void multiply(float (&d)[COLUMNS / 2], const uint32_t (*a)[4], uint32_t centroids)
+{
+	const uint32_t descriptor = matrix_descriptor(centroids);
+#pragma unroll
+	for (int step = 0; step < STEPS; step++)
+		wgmma_subtract(d, a[step],
+					   descriptor + (uint32_t)(step / SLICE_STEPS * (COLUMNS * 128 / 16) + step % SLICE_STEPS * 2));
+}
+
+template <class SHAPE, bool RECHECKS>
+static __device__ __forceinline__ void multiply_resident(multiplier<SHAPE, RECHECKS> &m)
+{
+	constexpr int STEPS = SHAPE::STEPS, CHUNKS = SHAPE::CHUNKS, BLOCKS = SHAPE::BLOCKS, COLUMNS = SHAPE::COLUMNS;
+	static_assert(BLOCKS == 1 || CHUNKS == 1, "two blocks of rows have no registers for more");
+	static_assert(BLOCKS == 2 || SHAPE::STAGES > CHUNKS, "a turn must end before the ring is full");
+	const work_list<SHAPE, RECHECKS> list(m.a);
+	const turns<SHAPE::ORDER> turn = {};
+	uint32_t x[BLOCKS][CHUNKS * STEPS][4];
+	turn.begin();
+#pragma unroll 1
+	while (m.item() < list.count(m.a)) {
+		struct work_item item;
+		if (!list.get(m.a, m.item(), item)) {
+			m.pass_item();
+			continue;
+		}
+		row_block<SHAPE, RECHECKS> rows[BLOCKS];
+#pragma unroll
+		for (int block = 0; block < BLOCKS; block++)
+			rows[block].begin(m, item, block);
+		/* The points: 128 of them in each stage. */
+#pragma unroll
+		for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+			for (int part = 0; part < BLOCKS; part++) {
+				m.wait();
+				if (BLOCKS == 1 || part == m.group()) {
+#pragma unroll
+					for (int block = 0; block < BLOCKS; block++)
+#pragma unroll
+						for (int step = 0; step < STEPS; step++)
+							load_fragment(
+								x[block][c * STEPS + step],
+								m.stage_address() +
+									(uint32_t)((BLOCKS == 1 ? m.group() : block) * SHAPE::SLICES + step / SLICE_STEPS) *
+										BLOCK_BYTES,
+								step % SLICE_STEPS);
+				}
+				m.release_read();
+			}
+		if (m.a.bf16) {
+			const float scale = __ldg(&m.a.problems[item.b].point_scale);
+#pragma unroll
+			for (int block = 0; block < BLOCKS; block++)
+#pragma unroll
+				for (int step = 0; step < CHUNKS * STEPS; step++)
+					convert_fragment(x[block][step], scale);
+		}
+		/* In the shadow of the first multiplications, where registers are free. */
+		auto measure = [&](void) {
+			if constexpr (!RECHECKS) {
+				m.wait_for_results();
+				if (!m.a.exact)
+					return;
+				const float *shift = m.a.shift;
+				if (shift != nullptr)
+					shift += (int64_t)list.problem(m.a, m.item()) * m.a.shift_stride;
+				float squares[BLOCKS][2] = {};
+#pragma unroll
+				for (int step = 0; step < CHUNKS * STEPS; step++)
+#pragma unroll
+					for (int block = 0; block < BLOCKS; block++)
+						add_squares(squares[block], x[block][step], shift != nullptr ? shift + 16 * step : nullptr);
+#pragma unroll
+				for (int block = 0; block < BLOCKS; block++)
+					store_squares(m, squares[block], block);
+			}
+		};
+		float d[BLOCKS][COLUMNS / 2];
+#pragma unroll 1
+		for (float column = (float)item.first * COLUMNS; (int)column < item.end<COLUMNS, RECHECKS>(m.a);
+			 column += COLUMNS) {
+			if constexpr (BLOCKS == 1) {
+				uint32_t former = 0;
+				turn.take();
+#pragma unroll
+				for (int c = 0; c < CHUNKS; c++) {
+					m.wait();
+					if (c == 0)
+						start_scores(d[0], m.norms_address());
+					hold(d[0]);
+					wgmma_fence();
+					multiply<STEPS, COLUMNS>(d[0], &x[0][c * STEPS], m.stage_address());
+					wgmma_commit();
+					if (c > 0) {
+						wgmma_wait<1>();
+						m.release(former);
+					}
+					former = m.stage();
+					m.advance();
+				}
+				turn.template give<1>();
+				if (column == (float)item.first * COLUMNS)
+					measure();
+				wgmma_wait<0>();
+				hold(d[0]);
+				turn.template give<2>();
+				m.release(former);
+				rows[0].take(m, d[0], item, column);
+			} else {
+				m.wait();
+				start_scores(d[0], m.norms_address());
+				start_scores(d[1], m.norms_address());
+				hold(d[0]);
+				hold(d[1]);
+				turn.take();
+				wgmma_fence();
+				multiply<STEPS, COLUMNS>(d[0], &x[0][0], m.stage_address());
+				wgmma_commit();
+				multiply<STEPS, COLUMNS>(d[1], &x[1][0], m.stage_address());
+				wgmma_commit();
+				turn.template give<1>();
+				wgmma_wait<1>();
+				hold(d[0]);
+				rows[0].take(m, d[0], item, column);
+				if (column == (float)item.first * COLUMNS)
+					measure();
+				wgmma_wait<0>();
+				hold(d[1]);
+				m.release(m.stage());
+				turn.template give<2>();
+				rows[1].take(m, d[1], item, column);
+				m.advance();
+			}
+		}
+#pragma unroll
+		for (int block = 0; block < SHAPE::BLOCKS; block++)
+			rows[block].end(m, item, block);
+		m.give_results();
+	}
+	turn.end();
+}
+
+template <class SHAPE, bool RECHECKS>
+static __device__ __forceinline__ void multiply_streamed(multiplier<SHAPE, RECHECKS> &m)
+{
+	constexpr int COLUMNS = SHAPE::COLUMNS;
+	const work_list<SHAPE, RECHECKS> list(m.a);
+	const int slices = (m.a.d + SLICE - 1) / SLICE;
+#pragma unroll 1
+	while (m.item() < list.count(m.a)) {
+		struct work_item item;
+		if (!list.get(m.a, m.item(), item)) {
+			m.pass_item();
+			continue;
+		}
+		row_block<SHAPE, RECHECKS> rows[1];
+		rows[0].begin(m, item, 0);
+		const float scale = m.a.bf16 ? __ldg(&m.a.problems[item.b].point_scale) : 0.0f;
+		const float *shift = m.a.shift;
+		if (shift != nullptr)
+			shift += (int64_t)item.b * m.a.shift_stride;
+		float d[COLUMNS / 2];
+		float squares[2] = {0, 0};
+		uint32_t x[2][SLICE_STEPS][4];
+		/* The warpgroup's rows of the next stage, once it is there. */
+		auto load = [&](uint32_t(&to)[SLICE_STEPS][4]) {
+			m.wait();
+#pragma unroll
+			for (int step = 0; step < SLICE_STEPS; step++)
+				load_fragment(to[step], m.stage_address() + (uint32_t)m.group() * BLOCK_BYTES, step);
+			if (m.a.bf16) {
+#pragma unroll
+				for (int step = 0; step < SLICE_STEPS; step++)
+					convert_fragment(to[step], scale);
+			}
+		};
+		/* Multiplies what was loaded and meanwhile loads slice s + 1 of the tile, if there is one. */
+		auto advance = [&](uint32_t(&now)[SLICE_STEPS][4], uint32_t(&next)[SLICE_STEPS][4], int s, bool first_tile) {
+			const uint32_t stage = m.stage();
+			hold(d);
+			wgmma_fence();
+			multiply<SLICE_STEPS, COLUMNS>(d, now, m.stage_address() + SHAPE::POINT_BYTES);
+			wgmma_commit();
+			m.advance();
+			if constexpr (!RECHECKS) {
+				if (first_tile && m.a.exact) {
+#pragma unroll
+					for (int step = 0; step < SLICE_STEPS; step++)
+						add_squares(squares, now[step], shift != nullptr ? shift + SLICE * s + 16 * step : nullptr);
+				}
+			}
+			if (s + 1 < slices)
+				load(next);
+			wgmma_wait<0>();
+			hold(d);
+			async_proxy_fence();
+			__syncwarp();
+			m.release(stage);
+		};
+#pragma unroll 1
+		for (float column = (float)item.first * COLUMNS; (int)column < item.end<COLUMNS, RECHECKS>(m.a);
+			 column += COLUMNS) {
+			const bool first = column == (float)item.first * COLUMNS;
+			load(x[0]);
+			start_scores(d, m.norms_address());
+#pragma unroll 1
+			for (int s = 0; s < slices; s += 2) {
+				advance(x[0], x[1], s, first);
+				if (s + 1 < slices)
+					advance(x[1], x[0], s + 1, first);
+			}
+			rows[0].take(m, d, item, column);
+			if constexpr (!RECHECKS) {
+				if (first) {
+					m.wait_for_results();
+					store_squares(m, squares, 0);
+				}
+			}
+		}
+#pragma unroll
+		for (int block = 0; block < SHAPE::BLOCKS; block++)
+			rows[block].end(m, item, block);
+		m.give_results();
+	}
+}
+
+/* ---- the kernel ---- */
+
+/* FETCHES: points are not copied in boxes, but row by row; a recheck does so, and the assignment of points that the
+ * copy engine does not take. */
+template <class SHAPE, bool RECHECKS, bool FETCHES>
+static __device__ __forceinline__ void flash_assign(const struct tensor_map *points, const struct tensor_map *centroids,
+													const struct fkmi_sm90_assign &a)
+{
+	typedef shared_layout<SHAPE, RECHECKS> layout;
+	extern __shared__ __align__(1024) unsigned char shared_bytes[]; /* the swizzle needs that */
+	const uint32_t base = shared_address(shared_bytes);
+	const int warp = (int)threadIdx.x / 32;
+	if (threadIdx.x == 0) {
+		prefetch_map(points);
+		prefetch_map(centroids);
+		for (int i = 0; i < SHAPE::STAGES; i++) {
+			mbarrier_init(base + layout::FULL + 8 * i, 1);
+			mbarrier_init(base + layout::EMPTY + 8 * i, MULTIPLIER_WARPS);
+		}
+		for (int i = 0; i < RESULT_SLOTS; i++) {
+			mbarrier_init(base + layout::RESULT_FULL + 8 * i, MULTIPLIER_WARPS);
+			mbarrier_init(base + layout::RESULT_EMPTY + 8 * i, FINISHERS);
+		}
+		mbarrier_init_fence();
+	}
+	__syncthreads();
+	if (warp < 4) {
+		registers_decrease<40>();
+		if (warp == 0) {
+			fill_ring<SHAPE, RECHECKS, FETCHES>(points, centroids, a, base);
+		} else if (!RECHECKS && warp <= FINISHERS) {
+			if constexpr (!RECHECKS)
+				finish_tiles<SHAPE>(a, base);
+		}
+	} else {
+		registers_increase<232>();
+		multiplier<SHAPE, RECHECKS> m = {a, base, 0};
+		if constexpr (SHAPE::STREAMS)
+			multiply_streamed(m);
+		else
+			multiply_resident(m);
+	}
+}
+
+#endif

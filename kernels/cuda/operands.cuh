@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The filter's operands: f16 centroids and their half norms, with what the certificate needs to know of them, before
+ * every assignment; and the f16 copy of points that the tensor cores cannot take as they are, once per call. In f64
+ * until rounded.
+ */
+#ifndef FKMI_CUDA_OPERANDS_CUH
+#define FKMI_CUDA_OPERANDS_CUH
+
+#include "kernels/common/state.h"
+#include "kernels/cuda/sm90.h"
+
+#define FKMI_INLINE static __device__ __forceinline__
+#include "kernels/common/exact.h"
+
+enum {
+	WARPS_OF_GROUP = FKMI_SM90_GROUP / 32,
+	MEAN_CENTROIDS = 64, /* of which mu is the mean: it need only be near */
+	MEAN_POINTS = 2048,  /* of which nu is, likewise */
+	HALF_RANGE = 14,     /* scaled numbers are below 2^14 */
+};
+
+static __device__ __forceinline__ double warp_sum(double v)
+{
+#pragma unroll
+	for (int step = 16; step > 0; step /= 2)
+		v += __shfl_xor_sync(0xffffffffu, v, step);
+	return v;
+}
+
+static __device__ __forceinline__ double warp_max(double v)
+{
+#pragma unroll
+	for (int step = 16; step > 0; step /= 2)
+		v = fmax(v, __shfl_xor_sync(0xffffffffu, v, step));
+	return v;
+}
+
+/* Raises bits of a float that is not negative to an upper bound of v. */
+static __device__ __forceinline__ void raise(int32_t *bits, double v)
+{
+	atomicMax(bits, __float_as_int(__double2float_ru(v)));
+}
+
+static __device__ __forceinline__ uint16_t double_to_half(double v)
+{
+	uint16_t half;
+	asm("cvt.rn.f16.f64 %0, %1;" : "=h"(half) : "d"(v));
+	return half;
+}
+
+static __device__ __forceinline__ double half_to_double(uint16_t half)
+{
+	float v;
+	asm("cvt.f32.f16 %0, %1;" : "=f"(v) : "h"(half));
+	return (double)v;
+}
+
+/* 2^e with e within -limit .. limit. */
+static __device__ __forceinline__ float bounded_power2(int e, int limit)
+{
+	return (float)fkmi_power2(max(-limit, min(limit, e)));
+}
+
+/* An element of the points, exactly, without the row's factor. */
+static __device__ __forceinline__ double point_element(const struct fkmi_sm90_points &points, int64_t at)
+{
+	if (points.dtype == FKMI_TYPE_F32)
+		return (double)((const float *)points.data)[at];
+	const uint16_t bits = ((const uint16_t *)points.data)[at];
+	return points.dtype == FKMI_TYPE_F16 ? half_to_double(bits) : (double)__uint_as_float((uint32_t)bits << 16);
+}
+
+static __device__ __forceinline__ double point_factor(const struct fkmi_sm90_points &points, int b, int64_t row)
+{
+	return points.row_scale != nullptr ? points.row_scale[b * points.n + row] : 1.0;
+}
+
+/*
+ * Sums of columns: calls element(i, j) for the count values of each column j and take(j, sum) once per column, by one
+ * group of FKMI_SM90_CENTER_GROUP threads. The order of additions is fixed.
+ */
+template <class ELEMENT, class TAKE>
+static __device__ __forceinline__ void sum_columns(int count, int d, const ELEMENT &element, const TAKE &take)
+{
+	__shared__ double sums[FKMI_SM90_CENTER_GROUP];
+	int width = 1;
+	while (width < d && width < FKMI_SM90_CENTER_GROUP)
+		width *= 2;
+	const int parts = FKMI_SM90_CENTER_GROUP / width, part = (int)threadIdx.x / width;
+	for (int first = 0; first < d; first += width) {
+		const int j = first + (int)threadIdx.x % width;
+		double sum = 0;
+		for (int i = part; i < count && j < d; i += parts)
+			sum += element(i, j);
+		sums[threadIdx.x] = sum;
+		__syncthreads();
+		if (part == 0 && j < d) {
+			for (int p = 1; p < parts; p++)
+				sum += sums[p * width + (int)threadIdx.x];
+			take(j, sum);
+		}
+		__syncthreads();
+	}
+}
+
+/* ---- centroids ---- */
+
+/* mean, shift, and of problems what does not depend on the centroids' sizes. One group per problem. */
+static __device__ __forceinline__ void center(const struct fkmi_sm90_prepare &a)
+{
+	__shared__ double squares[FKMI_SM90_CENTER_GROUP / 32];
+	for (int b = blockIdx.x; b < a.b; b += gridDim.x) {
+		if (!a.active[b])
+			continue;
+		struct fkmi_sm90_problem *problem = &a.problems[b];
+		double *mean = a.mean + (int64_t)b * a.d;
+		float *shift = a.shift + (int64_t)b * a.d_padded;
+		float scale = 1.0f;
+		if (a.dtype == FKMI_TYPE_BF16)
+			scale = bounded_power2(HALF_RANGE - fkmi_exponent(__longlong_as_double(
+													a.state[(int64_t)b * FKMI_STATE_MEMBERS + FKMI_STATE_POINT_MAX])),
+								   126);
+		double square = 0;
+		if (a.copy_mean == nullptr) {
+			const int count = min(a.k, MEAN_CENTROIDS), step = a.k / count;
+			const double *centroids = a.centroids + (int64_t)b * a.k * a.d;
+			sum_columns(
+				count, a.d, [&](int i, int j) { return centroids[(int64_t)i * step * a.d + j]; },
+				[&](int j, double sum) {
+					const float m = (float)(sum / count * (double)scale);
+					shift[j] = m;
+					mean[j] = (double)m / (double)scale;
+					square += (double)m * (double)m;
+				});
+		}
+		for (int j = (int)threadIdx.x; j < a.d_padded; j += FKMI_SM90_CENTER_GROUP) {
+			if (j >= a.d || a.copy_mean != nullptr)
+				shift[j] = 0;
+			if (j < a.d && a.copy_mean != nullptr)
+				mean[j] = (double)a.copy_mean[(int64_t)b * a.d + j];
+		}
+		square = warp_sum(square);
+		if (threadIdx.x % 32 == 0)
+			squares[threadIdx.x / 32] = square;
+		__syncthreads();
+		if (threadIdx.x == 0) {
+			for (int i = 1; i < FKMI_SM90_CENTER_GROUP / 32; i++)
+				square += squares[i];
+			problem->point_scale = a.copy_mean != nullptr ? a.copy_scale[b] : scale;
+			problem->shift_norm = __double2float_ru(sqrt(square) * 1.000001);
+			/* bf16 that falls below f16's normal numbers is off by half of 2^-24 */
+			problem->point_residual = a.dtype == FKMI_TYPE_BF16 && a.copy_mean == nullptr
+										  ? __double2float_ru(sqrt((double)a.d) * 0x1.01p-25)
+										  : 0;
+		}
+		__syncthreads();
+	}
+}
+
+static __device__ __forceinline__ uint64_t mix(uint64_t v)
+{
+	v = (v ^ v >> 32) * 0x9E3779B97F4A7C15u;
+	v = (v ^ v >> 29) * 0xBF58476D1CE4E5B9u;
+	return v ^ v >> 32;
+}
+
+/* The largest |C_kj|, and every centroid's slot in the table of different ones. One warp per centroid. */
+static __device__ __forceinline__ void measure_centroids(const struct fkmi_sm90_prepare &a)
+{
+	const int lane = (int)(threadIdx.x & 31);
+	for (int64_t i = (int64_t)blockIdx.x * WARPS_OF_GROUP + threadIdx.x / 32; i < (int64_t)a.b * a.k;
+		 i += (int64_t)gridDim.x * WARPS_OF_GROUP) {
+		const int b = (int)(i / a.k), k = (int)(i - (int64_t)b * a.k);
+		if (!a.active[b])
+			continue;
+		struct fkmi_sm90_problem *problem = &a.problems[b];
+		const double *centroid = a.centroids + i * a.d, *mean = a.mean + (int64_t)b * a.d;
+		double largest = 0;
+		uint64_t key = 0;
+		for (int j = lane; j < a.d; j += 32) {
+			const double c = centroid[j] + 0.0; /* zeros of both signs are alike */
+			largest = fmax(largest, fabs(c - mean[j]));
+			key += mix((uint64_t)__double_as_longlong(c) ^ mix((uint64_t)j));
+		}
+		largest = warp_max(largest) * (double)problem->point_scale;
+#pragma unroll
+		for (int step = 16; step > 0; step /= 2)
+			key += __shfl_xor_sync(0xffffffffu, key, step);
+		if (lane != 0)
+			continue;
+		raise(&problem->largest, largest);
+		const uint64_t empty = ~(uint64_t)0;
+		key = key == empty ? 0 : key;
+		const uint32_t mask = (uint32_t)a.slots - 1;
+		uint64_t *keys = a.keys + (int64_t)b * a.slots;
+		uint32_t slot = (uint32_t)mix(key) & mask;
+		for (;; slot = (slot + 1) & mask) {
+			const uint64_t found = atomicCAS((unsigned long long *)&keys[slot], empty, key);
+			if (found == empty || found == key)
+				break;
+		}
+		atomicMin(&a.first[(int64_t)b * a.slots + slot], (uint32_t)k);
+		a.slot_of[i] = slot;
+	}
+}
+
+/* Whether centroid k of the problem repeats an earlier one. The warp calls it together. */
+static __device__ __forceinline__ bool is_repeated(const struct fkmi_sm90_prepare &a, int b, int k)
+{
+	const uint32_t slot = a.slot_of[(int64_t)b * a.k + k], first = a.first[(int64_t)b * a.slots + slot];
+	if (first == (uint32_t)k)
+		return false;
+	const double *these = a.centroids + ((int64_t)b * a.k + k) * a.d;
+	const double *those = a.centroids + ((int64_t)b * a.k + first) * a.d;
+	bool differs = false;
+	for (int j = (int)(threadIdx.x & 31); j < a.d; j += 32)
+		differs = differs || these[j] != those[j];
+	return !__any_sync(0xffffffffu, differs);
+}
+
+/* operands, norms, and of problems centroid_scale, norm_max, residual_max, off. One warp per place in norms. */
+static __device__ __forceinline__ void convert_centroids(const struct fkmi_sm90_prepare &a)
+{
+	const float infinity = __int_as_float(0x7f800000);
+	const int lane = (int)(threadIdx.x & 31);
+	for (int64_t i = (int64_t)blockIdx.x * WARPS_OF_GROUP + threadIdx.x / 32; i < (int64_t)a.b * a.k_padded;
+		 i += (int64_t)gridDim.x * WARPS_OF_GROUP) {
+		const int b = (int)(i / a.k_padded), k = (int)(i - (int64_t)b * a.k_padded);
+		if (!a.active[b])
+			continue;
+		if (k >= a.k) {
+			if (lane == 0)
+				a.norms[i] = infinity;
+			continue;
+		}
+		struct fkmi_sm90_problem *problem = &a.problems[b];
+		const float largest = __int_as_float(problem->largest);
+		const bool usable = largest < 0x1p60f;
+		const double point_scale = (double)problem->point_scale;
+		const double scale =
+			usable && largest > 0 ? (double)bounded_power2(HALF_RANGE - fkmi_exponent((double)largest), 60) : 1.0;
+		const double *centroid = a.centroids + ((int64_t)b * a.k + k) * a.d, *mean = a.mean + (int64_t)b * a.d;
+		const float *shift = a.shift + (int64_t)b * a.d_padded;
+		uint16_t *operands = a.operands + ((int64_t)b * a.k + k) * a.d_pitch;
+		double square = 0, product = 0, residual = 0, exact = 0;
+		for (int j = lane; j < a.d_pitch; j += 32) {
+			uint16_t half = 0;
+			if (j < a.d && usable) {
+				const double c = (centroid[j] - mean[j]) * point_scale;
+				half = double_to_half(c * scale);
+				const double rounded = half_to_double(half) / scale;
+				square += rounded * rounded;
+				product += rounded * (double)shift[j];
+				residual += (c - rounded) * (c - rounded);
+				exact += c * c;
+			}
+			operands[j] = half;
+		}
+		square = warp_sum(square);
+		product = warp_sum(product);
+		residual = warp_sum(residual);
+		exact = warp_sum(exact);
+		const bool repeated = is_repeated(a, b, k);
+		if (lane != 0)
+			continue;
+		if (k == 0) {
+			problem->centroid_scale = (float)scale;
+			problem->off = !usable;
+		}
+		a.norms[i] = repeated ? infinity
+					 : usable ? (float)(scale * (0.5 * square + product))
+							  : __int_as_float(0x7fc00000);
+		if (!repeated && usable) {
+			raise(&problem->norm_max, sqrt(square) * 1.000001);
+			/* and the subtraction of the mean is rounded */
+			raise(&problem->residual_max, sqrt(residual) * 1.000001 + sqrt(exact) * 0x1p-50);
+		}
+	}
+}
+
+/* ---- points ---- */
+
+/* Whether the copy of problem b is to be made: no assignment of this call has counted a label yet. */
+static __device__ __forceinline__ bool wants_copy(const struct fkmi_sm90_copy &a, int b)
+{
+	return a.active[b] != 0 && a.state[(int64_t)b * FKMI_STATE_MEMBERS + FKMI_STATE_CHANGED] == 0;
+}
+
+/* nu and 2^a. One group per problem. */
+static __device__ __forceinline__ void center_points(const struct fkmi_sm90_copy &a)
+{
+	__shared__ double most[FKMI_SM90_CENTER_GROUP / 32];
+	const int d = a.points.d;
+	for (int b = blockIdx.x; b < a.b; b += gridDim.x) {
+		if (!wants_copy(a, b))
+			continue;
+		const int count = (int)min(a.points.n, (int64_t)MEAN_POINTS);
+		const int64_t step = a.points.n / count;
+		float *mean = a.mean + (int64_t)b * d;
+		double largest = 0;
+		sum_columns(
+			count, d,
+			[&](int i, int j) {
+				const int64_t row = i * step;
+				return point_factor(a.points, b, row) *
+					   point_element(a.points, b * a.points.batch_stride + row * a.points.row_stride + j);
+			},
+			[&](int j, double sum) {
+				mean[j] = (float)(sum / count);
+				if (a.column_max != nullptr)
+					largest = fmax(largest, fmax(a.column_max[(int64_t)b * d + j] - (double)mean[j],
+												 (double)mean[j] - a.column_min[(int64_t)b * d + j]));
+				else
+					largest = 2;
+			});
+		largest = warp_max(largest);
+		if (threadIdx.x % 32 == 0)
+			most[threadIdx.x / 32] = largest;
+		__syncthreads();
+		if (threadIdx.x == 0) {
+			for (int i = 1; i < FKMI_SM90_CENTER_GROUP / 32; i++)
+				largest = fmax(largest, most[i]);
+			a.scale[b] = largest > 0 ? bounded_power2(HALF_RANGE - fkmi_exponent(largest), 126) : 1.0f;
+		}
+		__syncthreads();
+	}
+}
+
+/* FKMI_SM90_COPY_ROWS rows of a problem for each group, a warp per row. */
+static __device__ __forceinline__ void copy_points(const struct fkmi_sm90_copy &a)
+{
+	const int lane = (int)(threadIdx.x & 31), d = a.points.d;
+	const int64_t blocks = (a.points.n + FKMI_SM90_COPY_ROWS - 1) / FKMI_SM90_COPY_ROWS;
+	for (int64_t unit = blockIdx.x; unit < a.b * blocks; unit += gridDim.x) {
+		const int b = (int)(unit / blocks);
+		if (!wants_copy(a, b))
+			continue;
+		const int64_t first = (unit - b * blocks) * FKMI_SM90_COPY_ROWS;
+		const int64_t end = min(a.points.n, first + FKMI_SM90_COPY_ROWS);
+		const float *mean = a.mean + (int64_t)b * d;
+		const double scale = (double)a.scale[b];
+		for (int64_t row = first + threadIdx.x / 32; row < end; row += WARPS_OF_GROUP) {
+			const int64_t from = b * a.points.batch_stride + row * a.points.row_stride, to = b * a.points.n + row;
+			const double factor = point_factor(a.points, b, row);
+			double residual = 0, exact = 0;
+			for (int j = lane; j < a.d_pitch; j += 32) {
+				uint16_t half = 0;
+				if (j < d) {
+					const double x = (__dmul_rn(point_element(a.points, from + j), factor) - (double)mean[j]) * scale;
+					half = double_to_half(x);
+					const double off = x - half_to_double(half);
+					residual += off * off;
+					exact += x * x;
+				}
+				a.operands[to * a.d_pitch + j] = half;
+			}
+			residual = warp_sum(residual);
+			exact = warp_sum(exact);
+			if (lane == 0)
+				a.residuals[to] = __double2float_ru(sqrt(residual) * 1.000001 + sqrt(exact) * 0x1p-50);
+		}
+	}
+}
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What host and device say of the kernels for sm_90a. C11 and CUDA. certificate.cuh explains the numbers. */
+#ifndef FKMI_CUDA_SM90_H
+#define FKMI_CUDA_SM90_H
+
+#include <stdint.h>
+
+enum {
+	FKMI_SM90_THREADS = 384,         /* of an assignment kernel: a warpgroup that moves data, two that multiply */
+	FKMI_SM90_LANE_CANDIDATES = 8,   /* of a row that one lane lists before it gives the row up */
+	FKMI_SM90_SMALL_INDEX = 1 << 16, /* centroids in one share of a recheck: candidates are 16-bit there */
+	FKMI_SM90_MOST_CENTROIDS = 256,  /* of any tile */
+	FKMI_SM90_SCAN_ROWS = 32768,     /* rows listed for the scan of all centroids; the others are scanned at once */
+	FKMI_SM90_SCAN_SHARES = 32,      /* at most, of one row's centroids */
+	FKMI_SM90_GROUP = 256,           /* threads of the other kernels */
+	FKMI_SM90_CENTER_GROUP = 1024,   /* threads of fkmi_sm90_center and fkmi_sm90_starts */
+	FKMI_SM90_COPY_ROWS = 64,        /* of a group that copies points */
+	FKMI_SM90_NO_CANDIDATE = -1,     /* ends a list of candidates */
+	FKMI_SM90_SCAN_ALL = -2,         /* in place of a list: it did not fit */
+};
+
+/*
+ * The shapes of the assignment kernels: X(name, least and most dimensions, points, centroids of a tile, stages, bytes
+ * of a stage, and the template of flash_assign.cuh). Kernels are fkmi_sm90_<name> and fkmi_sm90_<name>_recheck. The last,
+ * any, comes also as fkmi_sm90_any_fetch, for points of whatever d that the copy engine does not take.
+ */
+#define FKMI_SM90_SHAPES(X)                                                                                            \
+	X(d16, 1, 16, 256, 128, 8, 16384, (resident_shape<1, 1, 2, 8, 2>))                                                 \
+	X(d32, 17, 32, 256, 128, 8, 16384, (resident_shape<2, 1, 2, 8, 2>))                                                \
+	X(d64, 33, 64, 256, 128, 8, 16384, (resident_shape<4, 1, 2, 8, 2>))                                                \
+	X(d128, 65, 128, 256, 128, 6, 32768, (resident_shape<8, 1, 2, 6, 0>))                                              \
+	X(d256, 129, 256, 128, 128, 6, 32768, (resident_shape<8, 2, 1, 6, 1>))                                             \
+	X(d384, 257, 384, 128, 128, 6, 32768, (resident_shape<8, 3, 1, 6, 1>))                                             \
+	X(d512, 385, 512, 128, 128, 6, 32768, (resident_shape<8, 4, 1, 6, 1>))                                             \
+	X(any, 513, 131072, 128, 256, 4, 49152, (streamed_shape<4>))
+
+/* Their shared memory: the ring, its norms, a row's candidates from four lanes (more than its results take), barriers.
+ */
+#define FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes)                                                 \
+	((stages) * ((stage_bytes) + 4 * (centroids)) + 8 * FKMI_SM90_LANE_CANDIDATES * (points) + 16 * (stages) + 32)
+
+/* Of one problem, made by prepare. Lengths are in the points' scale: 2^a times the caller's. */
+struct fkmi_sm90_problem {
+	/* zero before prepare; bits of floats that are not negative, whose order is that of integers */
+	int32_t largest;      /* |C_kj| at most */
+	int32_t norm_max;     /* |c~_k| at most */
+	int32_t residual_max; /* |c~_k - C_k| at most */
+	int32_t off;          /* 1: out of the filter's range */
+	float point_scale;    /* 2^a where the kernel itself converts points (bf16), else 1 */
+	float centroid_scale; /* 2^t */
+	float shift_norm;     /* |m| at most */
+	float point_residual; /* |x^ - 2^a (x - nu)| at most, but for what the rows' own residuals say */
+};
+
+/* A row that the filter could not decide: its place in the problem, and the score up to which centroids are candidates.
+ */
+struct fkmi_sm90_row {
+	int32_t row;
+	float threshold;
+};
+
+struct fkmi_sm90_candidate {
+	int32_t k, next; /* next: index of another of the row, FKMI_SM90_NO_CANDIDATE or FKMI_SM90_SCAN_ALL */
+};
+
+/* What recheck.cuh hands on to the scan of all centroids. */
+struct fkmi_sm90_scan {
+	int32_t b, row;
+};
+
+struct fkmi_sm90_nearest { /* of one share of the centroids */
+	double distance;
+	int32_t k, tie;
+};
+
+/* Counters over all problems, zero before a span. */
+struct fkmi_sm90_totals {
+	int32_t candidates; /* taken from the pool */
+	int32_t scans;      /* rows given to the scan; may pass FKMI_SM90_SCAN_ROWS */
+	int32_t finished;   /* groups of the last kernel */
+	int32_t unused;
+};
+
+/* Of the caller's points, for kernels that read them directly. */
+struct fkmi_sm90_points {
+	const void *data;
+	const double *row_scale;          /* r of docs/semantics.md section 1, [b, n]; null: 1 */
+	int64_t row_stride, batch_stride; /* elements */
+	int64_t n;                        /* rows of a problem */
+	int32_t d, dtype;
+};
+
+/* The assignment kernels. */
+struct fkmi_sm90_assign {
+	const struct fkmi_sm90_problem *problems; /* [b] */
+	const float *norms;                       /* [b, k_padded]: hn, infinity where there is no centroid */
+	const float *shift;                       /* m, [b, shift_stride]; null: 0 */
+	const float *residuals;                   /* |x^ - 2^a (x - nu)| of each row, [b, n]; null: 0 */
+	const void *operands;                     /* what the filter multiplies: points or their copy, 16-bit elements */
+	int64_t operand_row_stride, operand_batch_stride; /* elements */
+	const int32_t *active;                            /* [b] */
+	int64_t *state;                                   /* [b, FKMI_STATE_MEMBERS] */
+	int32_t *labels, *previous;                       /* [b, n]; previous may be null */
+	struct fkmi_sm90_row *rows;                       /* [b, span_rows] */
+	int32_t *row_counts;                              /* [b] */
+	const int32_t *row_starts;                        /* [b + 1]: tiles of rows before each problem's; recheck only */
+	struct fkmi_sm90_candidate *candidates;           /* the pool */
+	struct fkmi_sm90_totals *totals;
+	int64_t n; /* rows of a problem */
+	int32_t b, d, k, k_padded, shift_stride;
+	int32_t span_row, span_rows;
+	int32_t tiles; /* of rows, per problem; not for the recheck */
+	int32_t centroid_tiles;
+	int32_t candidate_capacity;
+	int32_t aligned;      /* operands are fit for the copy engine: 16-byte aligned rows */
+	int32_t bf16;         /* operands are bf16 */
+	int32_t exact;        /* 0: the filter's label is taken */
+	float gamma;          /* relative error of a score, times 2^-t: certificate.cuh */
+	float distance_error; /* e of certificate.cuh, times 2 */
+	float square_factor;  /* 1 + what the sum of squares of a row may be off */
+	float one;            /* 1, which the compiler must not know */
+};
+
+/* The kernels that make the filter's operands. */
+struct fkmi_sm90_prepare {
+	const double *centroids; /* [b, k, d] */
+	const int32_t *active;   /* [b] */
+	const int64_t *state;    /* [b, FKMI_STATE_MEMBERS] */
+	struct fkmi_sm90_problem *problems;
+	double *mean;            /* mu, [b, d] */
+	float *shift;            /* m, [b, d_padded] */
+	const float *copy_mean;  /* nu, [b, d]; null: points are taken as they are */
+	const float *copy_scale; /* 2^a of the copy, [b] */
+	uint16_t *operands;      /* c^, f16 [b, k, d_pitch] */
+	float *norms;            /* [b, k_padded] */
+	uint64_t *keys;          /* hash table, [b, slots]; all bits set before */
+	uint32_t *first;         /* [b, slots]: lowest k with the key; all bits set before */
+	uint32_t *slot_of;       /* [b, k] */
+	int32_t b, k, d, d_padded, d_pitch, k_padded;
+	int32_t slots; /* a power of two, at least 2 k */
+	int32_t dtype;
+};
+
+/* The copy of the points, f16 [b, n, d_pitch]: 2^a (x r - nu). Made where state says that nothing is assigned yet. */
+struct fkmi_sm90_copy {
+	struct fkmi_sm90_points points;
+	const int64_t *state;
+	const int32_t *active;
+	const double *column_min, *column_max; /* [b, d]; null for cosine */
+	float *mean;                           /* nu, [b, d] */
+	float *scale;                          /* [b] */
+	uint16_t *operands;
+	float *residuals; /* [b, n] */
+	int32_t b, d_pitch;
+};
+
+/* The f64 evaluation of rows that the filter could not decide. */
+struct fkmi_sm90_recheck {
+	struct fkmi_sm90_points points;
+	const double *centroids; /* [b, k, d] */
+	const float *norms;      /* infinity: a copy of an earlier centroid */
+	int64_t *state;
+	int32_t *labels, *previous;
+	const struct fkmi_sm90_row *rows;
+	int32_t *row_counts;
+	const int32_t *row_starts;
+	const struct fkmi_sm90_candidate *candidates;
+	struct fkmi_sm90_scan *scans;      /* [FKMI_SM90_SCAN_ROWS] */
+	struct fkmi_sm90_nearest *nearest; /* [FKMI_SM90_SCAN_ROWS] */
+	struct fkmi_sm90_totals *totals;
+	int32_t b, k, k_padded, span_rows, tile;
+};
+
+#endif

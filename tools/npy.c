@@ -73,7 +73,7 @@ static enum tool_exit parse_type(struct cursor *cursor, struct tool_array *array
 	char text[32];
 	skip_space(cursor);
 	if (cursor->next < cursor->end && *cursor->next == '[')
-		return tool_fail(TOOL_FAILED, "%s: holds records; f2, f4, f8, i1 or u1 is needed", cursor->name);
+		return tool_fail(TOOL_FAILED, "%s: holds records; only f2, f4, f8, i1 and u1 can be read", cursor->name);
 	if (!take_string(cursor, text, sizeof text) || strlen(text) < 2)
 		return malformed(cursor, "has a malformed 'descr'");
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
@@ -88,7 +88,7 @@ static enum tool_exit parse_type(struct cursor *cursor, struct tool_array *array
 			break;
 		return TOOL_OK;
 	}
-	return tool_fail(TOOL_FAILED, "%s: holds type '%s'; f2, f4, f8, i1 or u1 is needed", cursor->name, text);
+	return tool_fail(TOOL_FAILED, "%s: holds type '%s'; only f2, f4, f8, i1 and u1 can be read", cursor->name, text);
 }
 
 static enum tool_exit parse_order(struct cursor *cursor, struct tool_array *array)

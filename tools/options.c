@@ -352,6 +352,9 @@ static enum tool_exit check_files(const struct tool_options *options)
 		files[INPUTS + i] =
 			(struct named_file){tool_output_option((enum tool_output_kind)i), options->outputs[i], NULL};
 	for (int i = 0; i < FILES; i++)
+		if (files[i].name && !files[i].name[0])
+			return tool_fail(TOOL_USAGE, "%s: the name of the file is empty", files[i].role);
+	for (int i = 0; i < FILES; i++)
 		if (files[i].name)
 			files[i].resolved = tool_resolve(files[i].name);
 
@@ -404,7 +407,12 @@ static enum tool_exit bad_option(int result, char **argv, enum tool_command comm
 		return tool_fail(TOOL_USAGE, "--%s takes no value", option_name(optopt));
 	if (optopt)
 		return tool_fail(TOOL_USAGE, "fkm %s has no option -%c", command_names[command], optopt);
-	return tool_fail(TOOL_USAGE, "fkm %s has no option %s, or several that begin so", command_names[command], argument);
+	size_t length = strcspn(argument, "=");
+	for (int i = 0; i < DEFINITIONS; i++)
+		if (definitions[i].commands & 1 << command && strncmp(argument + 2, definitions[i].name, length - 2) == 0)
+			return tool_fail(TOOL_USAGE, "fkm %s has several options that begin with %.*s", command_names[command],
+							 (int)length, argument);
+	return tool_fail(TOOL_USAGE, "fkm %s has no option %.*s", command_names[command], (int)length, argument);
 }
 
 enum tool_exit tool_options_parse(enum tool_command command, int argc, char **argv, struct tool_options *options)

@@ -17,13 +17,6 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-void tool_progress_init(struct tool_progress *progress, FILE *stream, const struct fkm_fit_params *params)
-{
-	*progress =
-		(struct tool_progress){.stream = stream, .runs = params->n_init, .fixed = params->stop == FKM_STOP_FIXED};
-	progress->live = stream && isatty(fileno(stream));
-}
-
 /* ---- the estimate ---- */
 
 static void follow(struct tool_trend *trend, int32_t iteration, double value)
@@ -100,9 +93,23 @@ static bool is_worth_a_line(int32_t iteration)
 	return iteration % interval == 0;
 }
 
+/* ---- the fit ---- */
+
+void tool_progress_init(struct tool_progress *progress, FILE *stream, const struct fkm_fit_params *params)
+{
+	*progress =
+		(struct tool_progress){.stream = stream, .runs = params->n_init, .fixed = params->stop == FKM_STOP_FIXED};
+	progress->live = stream && isatty(fileno(stream));
+	if (progress->live && params->init == FKM_INIT_KMEANS_PLUS_PLUS) {
+		snprintf(progress->line, sizeof progress->line, "seeding with k-means++");
+		show_live(progress);
+	}
+}
+
 int tool_progress_step(void *user, const struct fkm_progress *step)
 {
 	struct tool_progress *progress = user;
+	progress->iterated = true;
 	if (step->iteration == 1) {
 		progress->run_seconds = 0;
 		progress->changed = progress->shift = (struct tool_trend){0};
@@ -122,8 +129,10 @@ int tool_progress_step(void *user, const struct fkm_progress *step)
 
 void tool_progress_end(struct tool_progress *progress)
 {
-	if (!progress->live || !progress->line[0])
+	if (!progress->live)
 		return;
+	if (!progress->iterated)
+		progress->line[0] = 0;
 	show_live(progress);
-	fputc('\n', progress->stream);
+	fputc(progress->iterated ? '\n' : '\r', progress->stream);
 }

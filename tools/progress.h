@@ -20,19 +20,20 @@ struct tool_progress {
 	int width;    /* of what the line last showed */
 	double shown; /* when */
 	char line[256];
+	bool iterated; /* at least once */
 	int32_t runs;
 	bool fixed;         /* all iterations are made */
 	double run_seconds; /* of this run's iterations so far */
 	struct tool_trend changed, shift;
 };
 
-/* params: those of the fit to come; stream NULL: show nothing. */
+/* params: those of the fit to come; stream NULL: show nothing. A terminal shows that seeding has begun. */
 void tool_progress_init(struct tool_progress *progress, FILE *stream, const struct fkm_fit_params *params);
 
 /* A fkm_progress_fn whose user is a struct tool_progress; ends the fit after an interrupt. */
 int tool_progress_step(void *user, const struct fkm_progress *step);
 
-/* Leaves the last line complete on the terminal. */
+/* Leaves the last line complete on the terminal, or none if there was no iteration. */
 void tool_progress_end(struct tool_progress *progress);
 
 #endif

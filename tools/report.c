@@ -83,7 +83,10 @@ static void print_iterations(const struct tool_run *run, FILE *stream)
 		least = result->n_iter[i] < least ? result->n_iter[i] : least;
 		most = result->n_iter[i] > most ? result->n_iter[i] : most;
 	}
-	fprintf(stream, "iterations   %" PRId32 " to %" PRId32 "\n", least, most);
+	fprintf(stream, "iterations   %" PRId32, least);
+	if (most > least)
+		fprintf(stream, " to %" PRId32, most);
+	fputc('\n', stream);
 }
 
 static void print_seconds(const struct fkm_seconds *seconds, FILE *stream)
@@ -96,7 +99,7 @@ static void print_seconds(const struct fkm_seconds *seconds, FILE *stream)
 	fprintf(stream, "seconds      %.3g", seconds->total);
 	const char *before = " (";
 	for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
-		if (stages[i].seconds <= 0)
+		if (stages[i].seconds <= seconds->total / 1000) /* for the JSON report */
 			continue;
 		fprintf(stream, "%s%s %.3g", before, stages[i].name, stages[i].seconds);
 		before = ", ";

@@ -71,14 +71,17 @@ static enum tool_exit read_weights(struct tool_run *run)
 static enum tool_exit choose_clusters(struct tool_run *run)
 {
 	const struct tool_options *options = run->options;
-	run->k = options->start ? run->start.matrix.array.rows : options->clusters;
-	if (run->k == 0) {
-		run->k = TOOL_DEFAULT_CLUSTERS;
-		tool_note("-k is not given: %d clusters", TOOL_DEFAULT_CLUSTERS);
+	bool is_default = !options->start && !options->clusters;
+	run->k = options->start ? run->start.matrix.array.rows : is_default ? TOOL_DEFAULT_CLUSTERS : options->clusters;
+	if (options->command == TOOL_FIT && run->k > run->n) {
+		if (options->start)
+			return tool_fail(TOOL_FAILED, "%s: has %" PRId64 " rows, more than the %" PRId64 " points of %s",
+							 run->start.file.name, run->k, run->n, run->points.file.name);
+		return tool_fail(TOOL_FAILED, "%s: %" PRId64 " clusters%s are more than its %" PRId64 " points",
+						 run->points.file.name, run->k, is_default ? " (-k is not given)" : "", run->n);
 	}
-	if (options->command == TOOL_FIT && run->k > run->n)
-		return tool_fail(TOOL_FAILED, "%s: %" PRId64 " clusters are more than its %" PRId64 " points",
-						 options->start ? run->start.file.name : run->points.file.name, run->k, run->n);
+	if (is_default)
+		tool_note("-k is not given: %d clusters", TOOL_DEFAULT_CLUSTERS);
 	return TOOL_OK;
 }
 
@@ -121,7 +124,7 @@ static void fill_params(struct tool_run *run)
 	params->tol = options->tol;
 	params->stop = options->stop;
 	params->empty = options->empty;
-	params->n_init = options->n_init;
+	params->n_init = options->start ? 1 : options->n_init; /* from one start they would all be the same */
 	params->seed = options->seed;
 	params->precision = options->precision;
 	params->kernel = options->kernel;

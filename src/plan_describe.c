@@ -28,6 +28,17 @@ static void print_problem(struct fkmi_text *text, const struct fkmi_problem *pro
 		fkmi_text_add(text, "           predict\n");
 }
 
+static void print_features(struct fkmi_text *text, const char *const *names, uint64_t features)
+{
+	if (names == NULL) {
+		fkmi_text_add(text, ", features 0x%" PRIx64, features);
+		return;
+	}
+	for (int bit = 0; names[bit] != NULL; bit++)
+		if ((features >> bit & 1) != 0)
+			fkmi_text_add(text, ", %s", names[bit]);
+}
+
 static void print_device(struct fkmi_text *text, const struct fkmi_plan_request *request, const char *name)
 {
 	const struct fkmi_limits *limits = request->limits;
@@ -53,7 +64,7 @@ static void print_device(struct fkmi_text *text, const struct fkmi_plan_request 
 		fkmi_text_add(text, ", groups of %" PRId32 ", subgroups of %" PRId32, limits->max_group, limits->subgroup);
 	if (limits->architecture != 0)
 		fkmi_text_add(text, ", architecture %" PRId32, limits->architecture);
-	fkmi_text_add(text, ", features 0x%" PRIx64, limits->features);
+	print_features(text, request->backend->feature_names, limits->features);
 	fkmi_text_add(text, "\n           double precision %s, host memory %s", limits->fp64 != 0 ? "yes" : "no",
 				  limits->host_memory != 0 ? "used in place" : "copied");
 	if (limits->bytes_per_second > 0)

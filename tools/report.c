@@ -219,6 +219,10 @@ enum tool_exit tool_report_json(const struct tool_run *run, struct tool_output *
 		tool_json_string(&json, "init", init_name(run));
 		tool_json_integer(&json, "n_init", run->params.n_init);
 		tool_json_unsigned(&json, "seed", run->params.seed);
+		static const char *const stop_rules[] = {"relative", "absolute", "fixed"};
+		static const char *const empty_policies[] = {"relocate", "keep", "error"};
+		tool_json_string(&json, "stop", stop_rules[run->params.stop]);
+		tool_json_string(&json, "empty", empty_policies[run->params.empty]);
 		tool_json_number(&json, "tol", run->params.tol);
 		tool_json_integer(&json, "max_iter", run->params.max_iter);
 		tool_json_bool(&json, "interrupted", run->interrupted);

@@ -140,8 +140,11 @@ static enum fkm_status cpu_wait(struct fkmi_device *device)
 	return FKM_OK;
 }
 
+static const char *const feature_names[] = {"SSE2", "AVX2", "AVX-512", NULL};
+
 const struct fkmi_backend fkmi_backend_cpu = {
 	.name = "cpu",
+	.feature_names = feature_names,
 	.list = cpu_list,
 	.open = cpu_open,
 	.close = cpu_close,

@@ -8,8 +8,11 @@ const struct fkmi_gpu_driver fkmi_cuda_gpu_driver = {
 	.assign_native = fkmi_cuda_sm90_assign,
 };
 
+static const char *const feature_names[] = {"sm_80", "sm_90a", NULL};
+
 const struct fkmi_backend fkmi_backend_cuda = {
 	.name = "cuda",
+	.feature_names = feature_names,
 	.list = fkmi_cuda_list,
 	.open = fkmi_cuda_open,
 	.close = fkmi_cuda_close,

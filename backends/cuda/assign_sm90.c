@@ -8,6 +8,7 @@
  * bytes.
  */
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,30 +25,33 @@ struct shape {
 	int32_t d_most, points, centroids, shared_bytes;
 };
 
-#define SHAPE(id, d_least, d_most, points, centroids, stages, stage_bytes, shape)                                      \
+#define SHAPE(id, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                             \
 	{#id, d_most, points, centroids, FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes)},
 static const struct shape shapes[] = {FKMI_SM90_SHAPES(SHAPE)};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 /* First the shapes that read points, then those that copy them. Below d = 128 it is scores that take the time. */
-#define TILE(prefix, id, least, most, types, tile_points, tile_centroids, shared_bytes, factor)                        \
+#define TILE(prefix, id, least, most, k_least, types, tile_points, tile_centroids, shared_bytes, factor)               \
 	{.name = prefix #id,                                                                                               \
 	 .needs = FKMI_CUDA_SM90,                                                                                          \
 	 .dtypes = (types),                                                                                                \
 	 .d_min = (least),                                                                                                 \
 	 .d_max = (most),                                                                                                  \
+	 .k_min = (k_least),                                                                                               \
 	 .k_max = 1 << 23,                                                                                                 \
 	 .points = (tile_points),                                                                                          \
 	 .centroids = (tile_centroids),                                                                                    \
 	 .local_bytes = (shared_bytes),                                                                                    \
-	 .multiply_adds_per_second = (factor) * ((most) < 128 ? (most) * 2.2e10 : 2.3e12),                                 \
+	 .multiply_adds_per_second = (factor) * ((most) < 128    ? (most) * 2.2e10                                         \
+											 : (k_least) > 1 ? 2.4e12                                                  \
+															 : 2.3e12),                                                \
 	 .seconds_per_tile = 1.5e-6},
-#define DIRECT_TILE(id, d_least, d_most, points, centroids, stages, stage_bytes, shape)                                \
-	TILE("sm90-", id, d_least, d_most, 1u << FKM_F16 | 1u << FKM_BF16, points, centroids,                              \
+#define DIRECT_TILE(id, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                       \
+	TILE("sm90-", id, d_least, d_most, k_least, 1u << FKM_F16 | 1u << FKM_BF16, points, centroids,                     \
 		 FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 1.0)
-#define COPY_TILE(id, d_least, d_most, points, centroids, stages, stage_bytes, shape)                                  \
-	TILE("sm90-copy-", id, d_least, d_most, 1u << FKM_F16 | 1u << FKM_BF16 | 1u << FKM_F32, points, centroids,         \
-		 FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 0.9)
+#define COPY_TILE(id, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                         \
+	TILE("sm90-copy-", id, d_least, d_most, k_least, 1u << FKM_F16 | 1u << FKM_BF16 | 1u << FKM_F32, points,           \
+		 centroids, FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 0.9)
 
 const struct fkmi_tile fkmi_cuda_sm90_tiles[] = {FKMI_SM90_SHAPES(DIRECT_TILE) FKMI_SM90_SHAPES(COPY_TILE)};
 const int32_t fkmi_cuda_sm90_tile_count = 2 * SHAPES;
@@ -302,6 +306,7 @@ static bool is_multiple(int64_t value, int64_t of)
 static void set_errors(struct fkmi_sm90_assign *a, int64_t d)
 {
 	a->gamma = (float)((double)(17 * divide_up(d, 16) + 8) * 0x1p-23 * 1.01);
+	a->norm_factor = (float)((1 + 3.6 * sqrt((double)a->gamma)) * 1.00001);
 	a->distance_error = (float)(((double)d / 8 + 8) * 0x1p-52);
 	a->square_factor = (float)(1 + ((double)d / 4 + 16) * 0x1p-23);
 }

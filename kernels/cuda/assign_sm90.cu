@@ -13,7 +13,7 @@
 	}
 
 #define WITHOUT_PARENTHESES(...) __VA_ARGS__
-#define FLASH_KERNELS(name, d_least, d_most, points, centroids, stages, stage_bytes, shape)                            \
+#define FLASH_KERNELS(name, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                   \
 	typedef WITHOUT_PARENTHESES shape name##_shape;                                                                    \
 	static_assert(name##_shape::POINTS == points && name##_shape::COLUMNS == centroids, "sm90.h: " #name);             \
 	static_assert(shared_layout<name##_shape, false>::BYTES <=                                                         \

@@ -49,10 +49,12 @@ static __device__ __forceinline__ float inverse_power2(float v)
 	return __int_as_float(0x7f000000 - __float_as_int(v));
 }
 
-/* The threshold for a row with best score `best` and |X^|^2 about `squares`; residual: eta. */
+/* The threshold for a row with best score `best` and |X^|^2 about `squares`; residual: eta;
+ * norm_factor: 1 + 3.6 sqrt(gamma). */
 static __device__ __forceinline__ float certificate_threshold(const struct fkmi_sm90_problem *problem, float gamma,
-															  float distance_error, float square_factor, float best,
-															  float squares, float residual)
+															  float norm_factor, float distance_error,
+															  float square_factor, float best, float squares,
+															  float residual)
 {
 	const float tiny = 0x1p-59f;
 	const float m = __ldg(&problem->shift_norm);
@@ -64,7 +66,7 @@ static __device__ __forceinline__ float certificate_threshold(const struct fkmi_
 	const float p2 = squares * square_factor, p = sqrt_approximate(p2) * 1.00001f;
 	const float r2 = fmaxf(fmaf(2.0f * inverse, best, p2), 0.0f);
 	const float l = p + sqrt_approximate(r2) * 1.00001f + m;
-	const float q = fminf(norm_max, (1.0f + 3.6f * sqrt_approximate(gamma)) * 1.00001f * l);
+	const float q = fminf(norm_max, norm_factor * l);
 	const float e_q = gamma * ((p + 2.0f * m) * q + 0.5f * q * q) + tiny;
 	const float rho = sqrt_approximate(r2 * 1.00001f + 2.001f * e_q) * 1.00001f;
 	/* sqrt(d) 2^-25 2^-t is at most `least`: d below 2^30 */

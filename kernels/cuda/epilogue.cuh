@@ -67,16 +67,9 @@ struct row_result {
 	float second;
 };
 
-/* Of row h, over the four lanes that share it; all four get the result. */
-static __device__ __forceinline__ struct row_result best_two_finish(const struct best_two &s, int h)
+/* Combines the results of the four lanes that share a row; all four get it. */
+static __device__ __forceinline__ struct row_result merge_lanes(struct row_result r)
 {
-	const float(&v)[4] = s.kept[h];
-	const int place = v[0] == s.best[h] ? 0 : v[1] == s.best[h] ? 1 : v[2] == s.best[h] ? 8 : 9;
-	const float low = fminf(v[0], v[1]), high = fmaxf(v[0], v[1]);
-	const float other_low = fminf(v[2], v[3]), other_high = fmaxf(v[2], v[3]);
-	const float kept_second = fminf(fmaxf(low, other_low), fminf(high, other_high));
-	struct row_result r = {s.best[h], (int)s.column[h] + place + 2 * (int)(threadIdx.x & 3),
-						   fminf(s.second[h], kept_second)};
 #pragma unroll
 	for (int step = 1; step < 4; step *= 2) {
 		const float best = __shfl_xor_sync(0xffffffffu, r.best, step);
@@ -90,6 +83,118 @@ static __device__ __forceinline__ struct row_result best_two_finish(const struct
 	}
 	return r;
 }
+
+/* Of row h, over the four lanes that share it. */
+static __device__ __forceinline__ struct row_result best_two_finish(const struct best_two &s, int h)
+{
+	const float(&v)[4] = s.kept[h];
+	const int place = v[0] == s.best[h] ? 0 : v[1] == s.best[h] ? 1 : v[2] == s.best[h] ? 8 : 9;
+	const float low = fminf(v[0], v[1]), high = fmaxf(v[0], v[1]);
+	const float other_low = fminf(v[2], v[3]), other_high = fmaxf(v[2], v[3]);
+	const float kept_second = fminf(fmaxf(low, other_low), fminf(high, other_high));
+	const struct row_result mine = {s.best[h], (int)s.column[h] + place + 2 * (int)(threadIdx.x & 3),
+									fminf(s.second[h], kept_second)};
+	return merge_lanes(mine);
+}
+
+/* ---- the same where K is large: improvements are rare, so that a branch for them pays ---- */
+
+struct best_rare {
+	float best[2], second[2];
+	float least[2]; /* best of the four lanes that share the row, as far as they have told */
+	int column[2];
+};
+
+static __device__ __forceinline__ void best_rare_clear(struct best_rare &s)
+{
+#pragma unroll
+	for (int h = 0; h < 2; h++) {
+		s.best[h] = s.second[h] = s.least[h] = __int_as_float(0x7f800000);
+		s.column[h] = 0;
+	}
+}
+
+/* Elements i .. i + 15 hold eight columns of each row. What is no improvement for the row is but second. */
+template <int COUNT>
+static __device__ __forceinline__ void best_rare_tile(struct best_rare &s, const float (&d)[COUNT], float column)
+{
+#pragma unroll
+	for (int i = 0; i < COUNT; i += 16) {
+		float least[2];
+#pragma unroll
+		for (int h = 0; h < 2; h++) {
+			const int o = i + 2 * h;
+			least[h] = fminf(fminf(fminf(d[o], d[o + 1]), fminf(d[o + 4], d[o + 5])),
+							 fminf(fminf(d[o + 8], d[o + 9]), fminf(d[o + 12], d[o + 13])));
+		}
+		if (!__any_sync(0xffffffffu, least[0] < s.least[0] || least[1] < s.least[1])) {
+			s.second[0] = fminf(s.second[0], least[0]);
+			s.second[1] = fminf(s.second[1], least[1]);
+			continue;
+		}
+#pragma unroll
+		for (int h = 0; h < 2; h++) {
+			float low = __int_as_float(0x7f800000), second = low;
+			int place = 0;
+#pragma unroll
+			for (int j = 7; j >= 0; j--) {
+				const float v = d[i + j / 2 * 4 + 2 * h + j % 2];
+				second = fminf(second, fmaxf(low, v));
+				low = fminf(low, v);
+				place = v == least[h] ? j / 2 * 8 + j % 2 : place;
+			}
+			const bool improves = least[h] < s.least[h];
+			s.second[h] = fminf(s.second[h], improves ? fminf(second, s.best[h]) : least[h]);
+			if (improves) {
+				s.best[h] = least[h];
+				s.column[h] = (int)column + 2 * i + place;
+			}
+			const float pair = fminf(s.best[h], __shfl_xor_sync(0xffffffffu, s.best[h], 1));
+			s.least[h] = fminf(pair, __shfl_xor_sync(0xffffffffu, pair, 2));
+		}
+	}
+}
+
+static __device__ __forceinline__ struct row_result best_rare_finish(const struct best_rare &s, int h)
+{
+	const struct row_result mine = {s.best[h], s.column[h] + 2 * (int)(threadIdx.x & 3), s.second[h]};
+	return merge_lanes(mine);
+}
+
+/* One of the two. */
+template <bool RARE> struct best_of;
+
+template <> struct best_of<false> {
+	struct best_two state;
+	__device__ __forceinline__ void clear(void)
+	{
+		best_two_clear(state);
+	}
+	template <int COUNT> __device__ __forceinline__ void take(const float (&d)[COUNT], float column, float one)
+	{
+		best_two_tile(state, d, column, one);
+	}
+	__device__ __forceinline__ struct row_result finish(int h) const
+	{
+		return best_two_finish(state, h);
+	}
+};
+
+template <> struct best_of<true> {
+	struct best_rare state;
+	__device__ __forceinline__ void clear(void)
+	{
+		best_rare_clear(state);
+	}
+	template <int COUNT> __device__ __forceinline__ void take(const float (&d)[COUNT], float column, float)
+	{
+		best_rare_tile(state, d, column);
+	}
+	__device__ __forceinline__ struct row_result finish(int h) const
+	{
+		return best_rare_finish(state, h);
+	}
+};
 
 /* ---- all columns up to a threshold ---- */
 

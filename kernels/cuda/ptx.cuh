@@ -15,12 +15,19 @@ static __device__ __forceinline__ uint32_t shared_address(const void *p)
 	return (uint32_t)__cvta_generic_to_shared(p);
 }
 
-/* threadIdx.x, read anew: for use between stretches of code that need every register. */
+/* threadIdx.x and gridDim.x, read anew: for use between stretches of code that need every register. */
 static __device__ __forceinline__ uint32_t thread_index(void)
 {
 	uint32_t index;
 	asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
 	return index;
+}
+
+static __device__ __forceinline__ uint32_t block_count(void)
+{
+	uint32_t count;
+	asm volatile("mov.u32 %0, %%nctaid.x;" : "=r"(count));
+	return count;
 }
 
 /* ---- mbarriers ---- */

@@ -20,19 +20,20 @@ enum {
 };
 
 /*
- * The shapes of the assignment kernels: X(name, least and most dimensions, points, centroids of a tile, stages, bytes
+ * The shapes of the assignment kernels: X(name, least and most dimensions, least centroids, points, centroids of a tile, stages, bytes
  * of a stage, and the template of flash_assign.cuh). Kernels are fkmi_sm90_<name> and fkmi_sm90_<name>_recheck. The last,
  * any, comes also as fkmi_sm90_any_fetch, for points of whatever d that the copy engine does not take.
  */
 #define FKMI_SM90_SHAPES(X)                                                                                            \
-	X(d16, 1, 16, 256, 128, 8, 16384, (resident_shape<1, 1, 2, 8, 2>))                                                 \
-	X(d32, 17, 32, 256, 128, 8, 16384, (resident_shape<2, 1, 2, 8, 2>))                                                \
-	X(d64, 33, 64, 256, 128, 8, 16384, (resident_shape<4, 1, 2, 8, 2>))                                                \
-	X(d128, 65, 128, 256, 128, 6, 32768, (resident_shape<8, 1, 2, 6, 0>))                                              \
-	X(d256, 129, 256, 128, 128, 6, 32768, (resident_shape<8, 2, 1, 6, 1>))                                             \
-	X(d384, 257, 384, 128, 128, 6, 32768, (resident_shape<8, 3, 1, 6, 1>))                                             \
-	X(d512, 385, 512, 128, 128, 6, 32768, (resident_shape<8, 4, 1, 6, 1>))                                             \
-	X(any, 513, 131072, 128, 256, 4, 49152, (streamed_shape<4>))
+	X(d16, 1, 16, 1, 256, 128, 8, 16384, (resident_shape<1, 1, 2, 8, 2>))                                              \
+	X(d32, 17, 32, 1, 256, 128, 8, 16384, (resident_shape<2, 1, 2, 8, 2>))                                             \
+	X(d64, 33, 64, 1, 256, 128, 8, 16384, (resident_shape<4, 1, 2, 8, 2>))                                             \
+	X(d128, 65, 128, 1, 256, 128, 6, 32768, (resident_shape<8, 1, 2, 6, 0>))                                           \
+	X(d128_many, 65, 128, 12288, 256, 128, 6, 32768, (resident_shape<8, 1, 2, 6, 0, true>))                            \
+	X(d256, 129, 256, 1, 128, 128, 6, 32768, (resident_shape<8, 2, 1, 6, 1>))                                          \
+	X(d384, 257, 384, 1, 128, 128, 6, 32768, (resident_shape<8, 3, 1, 6, 1>))                                          \
+	X(d512, 385, 512, 1, 128, 128, 6, 32768, (resident_shape<8, 4, 1, 6, 1>))                                          \
+	X(any, 513, 131072, 1, 128, 256, 4, 49152, (streamed_shape<4>))
 
 /* Their shared memory: the ring, its norms, a row's candidates from four lanes (more than its results take), barriers.
  */
@@ -116,6 +117,7 @@ struct fkmi_sm90_assign {
 	int32_t bf16;         /* operands are bf16 */
 	int32_t exact;        /* 0: the filter's label is taken */
 	float gamma;          /* relative error of a score, times 2^-t: certificate.cuh */
+	float norm_factor;    /* 1 + 3.6 sqrt(gamma), rounded up */
 	float distance_error; /* e of certificate.cuh, times 2 */
 	float square_factor;  /* 1 + what the sum of squares of a row may be off */
 	float one;            /* 1, which the compiler must not know */

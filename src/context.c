@@ -8,13 +8,10 @@
 #include "error.h"
 #include "validate.h"
 
-void fkm_context_params_init(struct fkm_context_params *params)
+void fkm_context_params_init_size(struct fkm_context_params *params, size_t struct_size)
 {
-	*params = (struct fkm_context_params){
-		.struct_size = sizeof *params,
-		.device = -1,
-		.log_level = FKM_LOG_WARNING,
-	};
+	const struct fkm_context_params defaults = {.device = -1, .log_level = FKM_LOG_WARNING};
+	fkmi_init_struct(params, struct_size, &defaults, sizeof defaults);
 }
 
 /* An environment variable that must be a whole number of at least 0; absent or empty leaves *value. */

@@ -12,19 +12,16 @@
 #define FKMI_INLINE static inline
 #include "kernels/common/exact.h"
 
-void fkm_fit_params_init(struct fkm_fit_params *params)
+void fkm_fit_params_init_size(struct fkm_fit_params *params, size_t struct_size)
 {
-	*params = (struct fkm_fit_params){
-		.struct_size = sizeof *params,
-		.max_iter = 300,
-		.tol = 1e-4,
-		.n_init = 1,
-	};
+	const struct fkm_fit_params defaults = {.max_iter = 300, .tol = 1e-4, .n_init = 1};
+	fkmi_init_struct(params, struct_size, &defaults, sizeof defaults);
 }
 
-void fkm_fit_result_init(struct fkm_fit_result *result)
+void fkm_fit_result_init_size(struct fkm_fit_result *result, size_t struct_size)
 {
-	*result = (struct fkm_fit_result){.struct_size = sizeof *result, .centroids_dtype = FKM_F64};
+	const struct fkm_fit_result defaults = {.centroids_dtype = FKM_F64};
+	fkmi_init_struct(result, struct_size, &defaults, sizeof defaults);
 }
 
 /* One fit in progress: what each problem of the batch has come to. */
@@ -349,13 +346,5 @@ enum fkm_status fkm_fit_workspace(struct fkm_context *context, const struct fkm_
 								  const struct fkm_fit_params *params, const struct fkm_fit_result *result,
 								  int64_t *bytes)
 {
-	struct fkmi_request request;
-	struct fkmi_work work;
-	if (bytes == NULL)
-		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "bytes is NULL");
-	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_FIT, false, points, NULL, NULL, params, result, &request));
-	request.params.workspace = NULL;
-	FKMI_TRY(fkmi_work_plan(context, &request, &work));
-	*bytes = work.workspace_bytes;
-	return FKM_OK;
+	return fkmi_work_query(context, FKMI_CALL_FIT, points, NULL, params, result, bytes);
 }

@@ -123,6 +123,21 @@ enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_re
 	return FKM_OK;
 }
 
+enum fkm_status fkmi_work_query(struct fkm_context *context, enum fkmi_call call, const struct fkm_array *points,
+								const struct fkm_array *centroids, const struct fkm_fit_params *params,
+								const struct fkm_fit_result *result, int64_t *bytes)
+{
+	struct fkmi_request request;
+	struct fkmi_work work;
+	if (bytes == NULL)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "bytes is NULL");
+	FKMI_TRY(fkmi_check_call(context, call, false, points, centroids, NULL, params, result, &request));
+	request.params.workspace = NULL;
+	FKMI_TRY(fkmi_work_plan(context, &request, &work));
+	*bytes = work.workspace_bytes;
+	return FKM_OK;
+}
+
 static enum fkm_status take_memory(struct fkmi_work *work)
 {
 	const struct fkm_fit_params *params = &work->request.params;

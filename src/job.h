@@ -42,6 +42,11 @@ struct fkmi_work {
  * allocation. On failure work->plan_request still holds what was asked; it points into *work. */
 enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_request *request, struct fkmi_work *work);
 
+/* The workspace queries: what a call with these arguments would take, were the library to allocate it. */
+enum fkm_status fkmi_work_query(struct fkm_context *context, enum fkmi_call call, const struct fkm_array *points,
+								const struct fkm_array *centroids, const struct fkm_fit_params *params,
+								const struct fkm_fit_result *result, int64_t *bytes);
+
 /*
  * After fkmi_work_plan: sets the default floating-point environment (a caller that flushes denormals or rounds
  * otherwise must not change the bits; fkmi_work_end restores it), takes memory, brings host arrays to the device,

@@ -25,7 +25,6 @@ enum fkm_status fkm_predict(struct fkm_context *context, const struct fkm_array 
 	struct fkmi_request request;
 	struct fkmi_work work;
 	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_PREDICT, true, points, centroids, NULL, params, result, &request));
-	request.result.centroids = NULL;
 	FKMI_TRY(fkmi_work_plan(context, &request, &work));
 	enum fkm_status status = fkmi_work_open(&work);
 	if (status == FKM_OK)
@@ -56,6 +55,8 @@ static enum fkm_status update(struct fkmi_work *work, struct fkm_fit_result *res
 				return fkmi_fail(FKM_ERROR_EMPTY_CLUSTER, "cluster %lld of problem %lld has no points",
 								 (long long)work->states[b].first_empty, (long long)b);
 	}
+	if (work->request.result.centroids_dtype == FKM_F32)
+		FKMI_TRY(backend->round_centroids(work->device, job));
 	return fkmi_work_deliver(work, result);
 }
 
@@ -66,10 +67,6 @@ enum fkm_status fkm_update(struct fkm_context *context, const struct fkm_array *
 	struct fkmi_request request;
 	struct fkmi_work work;
 	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_UPDATE, true, points, previous, labels, params, result, &request));
-	request.result.labels = NULL;
-	request.result.order = request.result.offsets = NULL;
-	request.result.distances = NULL;
-	request.problem.wants_distances = false;
 	FKMI_TRY(fkmi_work_plan(context, &request, &work));
 	enum fkm_status status = fkmi_work_open(&work);
 	if (status == FKM_OK)
@@ -101,4 +98,18 @@ enum fkm_status fkm_inertia(struct fkm_context *context, const struct fkm_array 
 	if (status == FKM_OK)
 		status = inertia_of_labels(&work, inertia);
 	return fkmi_work_end(&work, status);
+}
+
+enum fkm_status fkm_predict_workspace(struct fkm_context *context, const struct fkm_array *points,
+									  const struct fkm_array *centroids, const struct fkm_fit_params *params,
+									  const struct fkm_fit_result *result, int64_t *bytes)
+{
+	return fkmi_work_query(context, FKMI_CALL_PREDICT, points, centroids, params, result, bytes);
+}
+
+enum fkm_status fkm_update_workspace(struct fkm_context *context, const struct fkm_array *points,
+									 const struct fkm_array *previous, const struct fkm_fit_params *params,
+									 const struct fkm_fit_result *result, int64_t *bytes)
+{
+	return fkmi_work_query(context, FKMI_CALL_UPDATE, points, previous, params, result, bytes);
 }

@@ -33,6 +33,13 @@ enum fkm_status fkmi_read_struct(const char *type, const void *given, size_t giv
 	return FKM_OK;
 }
 
+void fkmi_init_struct(void *given, size_t given_size, const void *defaults, size_t known_size)
+{
+	memset(given, 0, given_size);
+	memcpy(given, defaults, given_size < known_size ? given_size : known_size);
+	memcpy(given, &given_size, sizeof given_size);
+}
+
 /* a * b for non-negative values, or -1 past int64. */
 static int64_t multiply(int64_t a, int64_t b)
 {
@@ -63,11 +70,11 @@ enum fkm_status fkmi_check_array(const struct fkm_context *context, const struct
 	if (given == NULL)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s is NULL", name);
 	*array = *given;
+	if (given->data == NULL && !rules->may_be_null)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.data is NULL", name);
 	if ((unsigned)given->dtype > 31 || (rules->dtypes >> given->dtype & 1) == 0)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.dtype is %d (%s), which %s cannot have", name,
 						 (int)given->dtype, fkmi_dtype_name(given->dtype), name);
-	if (given->data == NULL && !rules->may_be_null)
-		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.data is NULL", name);
 	if (given->memory != FKM_MEMORY_HOST && given->memory != FKM_MEMORY_DEVICE)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.memory is %d, which is no enum fkm_memory", name,
 						 (int)given->memory);
@@ -88,9 +95,9 @@ enum fkm_status fkmi_check_array(const struct fkm_context *context, const struct
 	int64_t element = fkmi_dtype_bytes(given->dtype);
 	int64_t before_last = multiply(given->rows - 1, array->row_stride);
 	int64_t extent = before_last < 0 || before_last > INT64_MAX - given->dims ? -1 : before_last + given->dims;
-	if (given->batch_stride == 0)
+	if (given->batch_stride == 0 || given->batch == 1) /* views leave any stride where there is one problem */
 		array->batch_stride = multiply(given->rows, array->row_stride);
-	if (extent >= 0 && given->batch_stride != 0 && given->batch > 1 && given->batch_stride < extent)
+	else if (extent >= 0 && given->batch_stride < extent)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.batch_stride is %lld, less than the %lld of one problem", name,
 						 (long long)given->batch_stride, (long long)extent);
 	int64_t whole = multiply(given->batch, array->batch_stride < extent ? extent : array->batch_stride);
@@ -208,7 +215,36 @@ static enum fkm_status check_aligned(const char *name, const void *data, size_t 
 	return FKM_OK;
 }
 
-static enum fkm_status check_result(const struct fkm_fit_result *result)
+/* Forgets the outputs that a call does not fill, so that the result of one call can serve the next as it is. */
+static void keep_outputs(enum fkmi_call call, struct fkm_fit_result *result)
+{
+	if (call == FKMI_CALL_FIT)
+		return;
+	result->reason = NULL;
+	if (call == FKMI_CALL_PREDICT) {
+		result->centroids = NULL;
+		result->n_iter = NULL;
+	} else {
+		result->labels = NULL;
+		result->order = result->offsets = NULL;
+		result->distances = result->inertia = NULL;
+	}
+}
+
+static enum fkm_status check_alignments(const struct fkm_fit_result *result)
+{
+	FKMI_TRY(check_aligned("result.labels", result->labels, 4));
+	FKMI_TRY(check_aligned("result.centroids", result->centroids, result->centroids_dtype == FKM_F32 ? 4 : 8));
+	FKMI_TRY(check_aligned("result.counts", result->counts, 8));
+	FKMI_TRY(check_aligned("result.order", result->order, 8));
+	FKMI_TRY(check_aligned("result.offsets", result->offsets, 8));
+	FKMI_TRY(check_aligned("result.distances", result->distances, 8));
+	FKMI_TRY(check_aligned("result.inertia", result->inertia, 8));
+	FKMI_TRY(check_aligned("result.n_iter", result->n_iter, 4));
+	return check_aligned("result.reason", result->reason, 4);
+}
+
+static enum fkm_status check_result(const struct fkm_fit_result *result, bool with_data)
 {
 	if (result->memory != FKM_MEMORY_HOST && result->memory != FKM_MEMORY_DEVICE)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "result.memory is %d, which is no enum fkm_memory",
@@ -219,15 +255,7 @@ static enum fkm_status check_result(const struct fkm_fit_result *result)
 	if ((result->order == NULL) != (result->offsets == NULL))
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "result.%s is set without result.%s: inverted lists need both",
 						 result->order != NULL ? "order" : "offsets", result->order != NULL ? "offsets" : "order");
-	FKMI_TRY(check_aligned("result.labels", result->labels, 4));
-	FKMI_TRY(check_aligned("result.centroids", result->centroids, result->centroids_dtype == FKM_F32 ? 4 : 8));
-	FKMI_TRY(check_aligned("result.counts", result->counts, 8));
-	FKMI_TRY(check_aligned("result.order", result->order, 8));
-	FKMI_TRY(check_aligned("result.offsets", result->offsets, 8));
-	FKMI_TRY(check_aligned("result.distances", result->distances, 8));
-	FKMI_TRY(check_aligned("result.inertia", result->inertia, 8));
-	FKMI_TRY(check_aligned("result.n_iter", result->n_iter, 4));
-	return check_aligned("result.reason", result->reason, 4);
+	return with_data ? check_alignments(result) : FKM_OK;
 }
 
 /* The number of clusters and the array they come from. */
@@ -300,7 +328,8 @@ enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_cal
 	else if (with_data && call != FKMI_CALL_INERTIA)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "result is NULL");
 	FKMI_TRY(check_params(&request->params));
-	FKMI_TRY(check_result(&request->result));
+	keep_outputs(call, &request->result);
+	FKMI_TRY(check_result(&request->result, with_data));
 
 	const struct fkmi_array_rules point_rules = {.name = "points", .dtypes = POINT_DTYPES, .may_be_null = !with_data};
 	FKMI_TRY(fkmi_check_array(context, &point_rules, points, &request->points));
@@ -329,7 +358,7 @@ enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_cal
 							 (long long)request->weights.row_stride);
 		p->weighted = true;
 	}
-	if (call == FKMI_CALL_UPDATE || call == FKMI_CALL_INERTIA) {
+	if (with_data && (call == FKMI_CALL_UPDATE || call == FKMI_CALL_INERTIA)) {
 		if (labels == NULL)
 			return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "labels is NULL");
 		FKMI_TRY(check_aligned("labels", labels, 4));

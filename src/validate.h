@@ -13,6 +13,9 @@
 enum fkm_status fkmi_read_struct(const char *type, const void *given, size_t given_size, void *known,
 								 size_t known_size);
 
+/* Sets a caller's struct of given_size bytes, first of them its struct_size, to the defaults as far as it goes. */
+void fkmi_init_struct(void *given, size_t given_size, const void *defaults, size_t known_size);
+
 /* A caller's array with its strides made explicit and checked: sizes, overflow, alignment, memory kind. */
 struct fkmi_array_rules {
 	const char *name; /* for messages: "points" */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every invalid argument of every public function gives its status and a message that names the argument. */
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <setjmp.h>
@@ -182,6 +183,7 @@ static void test_data_pointers(void **state)
 	(void)state;
 	SPOIL(f.points.data = NULL, "points.data", fit, predict, update, inertia);
 	SPOIL(f.params.init_centroids.data = NULL, "init_centroids.data", fit);
+	SPOIL(memset(&f.params.init_centroids, 0, sizeof f.params.init_centroids), "init_centroids.data", fit);
 	SPOIL(f.centroids.data = NULL, "centroids.data", predict, inertia);
 	SPOIL(f.centroids.data = NULL, "previous.data", update);
 	SPOIL(f.points.data = (char *)f.x + 2, "points", fit, predict, update, inertia);
@@ -475,6 +477,99 @@ static void test_overlap(void **state)
 	SPOIL(f.result->distances = f.result->inertia, "distances|inertia", fit, predict);
 }
 
+/* What one call wrote serves the next with the same result struct: outputs that a call does not fill are ignored. */
+static void test_reused_result(void **state)
+{
+	(void)state;
+	f.params.weights.data = NULL;
+	assert_int_equal(fit(), FKM_OK);
+	f.centroids = fkm_array_2d(f.result->centroids, FKM_F64, K, D);
+	f.result->reason = (int32_t *)(void *)f.x;
+	assert_int_equal(predict(), FKM_OK);
+	f.result->labels = f.labels;
+	f.result->distances = (double *)(void *)f.start64;
+	f.centroids = fkm_array_2d(f.start64, FKM_F64, K, D);
+	assert_int_equal(update(), FKM_OK);
+	for (int i = 0; i < K * D; i++)
+		assert_true(f.start64[i] == f.x[i * 2]);
+	spoil_nothing();
+}
+
+/* Only which outputs are wanted matters to the query. */
+static void test_query_pointers(void **state)
+{
+	int64_t real = 0, made_up = 0;
+
+	(void)state;
+	assert_int_equal(fkm_fit_workspace(context, &f.points, &f.params, f.result, &real), FKM_OK);
+	struct fkm_fit_result result;
+	fkm_fit_result_init(&result);
+	result.labels = result.n_iter = result.reason = (int32_t *)1;
+	result.centroids = (void *)1;
+	result.counts = result.order = result.offsets = (int64_t *)1;
+	result.distances = result.inertia = (double *)1;
+	f.points.data = NULL;
+	assert_int_equal(fkm_fit_workspace(context, &f.points, &f.params, &result, &made_up), FKM_OK);
+	assert_int_equal(made_up, real);
+}
+
+static void test_stride_of_one_problem(void **state)
+{
+	const int64_t strides[] = {1, -5, INT64_MAX, INT64_MIN};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(strides) / sizeof(*strides); i++) {
+		f.points.batch_stride = f.params.init_centroids.batch_stride = f.params.weights.batch_stride = strides[i];
+		assert_int_equal(fit(), FKM_OK);
+	}
+}
+
+/* A centroid that an update keeps is rounded as those of a fit are. */
+static void test_update_beyond_f32(void **state)
+{
+	float rounded[K * D];
+
+	(void)state;
+	memset(f.labels, 0, sizeof(f.labels));
+	f.start64[D] = 1e60;
+	f.start64[D + 1] = -1e60;
+	f.centroids = fkm_array_2d(f.start64, FKM_F64, K, D);
+	f.params.empty = FKM_EMPTY_KEEP;
+	f.result->centroids = rounded;
+	f.result->centroids_dtype = FKM_F32;
+	assert_int_equal(update(), FKM_OK);
+	assert_true(rounded[D] == FLT_MAX && rounded[D + 1] == -FLT_MAX);
+	spoil_nothing();
+}
+
+/* With trust_finite the numbers mean nothing, but no memory is touched that is not the caller's. */
+static void test_trusted_nan(void **state)
+{
+	enum { ROWS = 3000, DIMS = 3 };
+	static float x[ROWS * DIMS];
+	static int32_t labels[ROWS];
+	struct fkm_array points = fkm_array_2d(x, FKM_F32, ROWS, DIMS);
+	struct fkm_fit_result result;
+	struct fkm_fit_params params;
+
+	(void)state;
+	fkm_fit_result_init(&result);
+	result.labels = labels;
+	fkm_fit_params_init(&params);
+	params.trust_finite = 1;
+	params.clusters = 20;
+	params.max_iter = 0; /* seeding picks rows by their sums */
+	params.tol = 0;
+	for (int i = 0; i < ROWS * DIMS; i++)
+		x[i] = (float)(i * 37 % 101);
+	for (params.seed = 0; params.seed < 16; params.seed++) {
+		x[DIMS * 100] = params.seed % 2 ? NAN : -NAN; /* one, so that no sum of the seeding overflows */
+		assert_int_equal(fkm_fit(context, &points, &params, &result), FKM_OK);
+		for (int i = 0; i < ROWS; i++)
+			assert_true(labels[i] >= 0 && labels[i] < params.clusters);
+	}
+}
+
 static void test_workspace(void **state)
 {
 	int64_t bytes = 0;
@@ -509,6 +604,53 @@ static void test_workspace(void **state)
 		f.params.workspace = (char *)f.params.workspace - 1;
 	f.params.workspace_bytes = 1 << 20;
 	INVALID("workspace|overlap", fit());
+}
+
+/* What a query says is what the call takes: it runs in exactly that, and in memory of its own reports the same. */
+static void test_queries_of_pieces(void **state)
+{
+	int64_t predicting = 0, updating = 0;
+
+	(void)state;
+	assert_int_equal(fkm_predict_workspace(context, &f.points, &f.centroids, &f.params, f.result, &predicting), FKM_OK);
+	assert_int_equal(fkm_update_workspace(context, &f.points, &f.centroids, &f.params, f.result, &updating), FKM_OK);
+	assert_int_equal(predict(), FKM_OK);
+	assert_int_equal(f.result->diagnosis.workspace_bytes, predicting);
+	assert_int_equal(update(), FKM_OK);
+	assert_int_equal(f.result->diagnosis.workspace_bytes, updating);
+	struct guarded memory = guarded_make((size_t)predicting);
+	f.params.workspace = memory.data;
+	f.params.workspace_bytes = predicting;
+	assert_int_equal(predict(), FKM_OK);
+	assert_true(guarded_intact(&memory));
+	guarded_free(&memory);
+	INVALID("bytes", fkm_predict_workspace(context, &f.points, &f.centroids, &f.params, f.result, NULL));
+	INVALID("centroids", fkm_predict_workspace(context, &f.points, NULL, &f.params, f.result, &predicting));
+}
+
+/* A program compiled when a struct was shorter, or longer, than the library's. */
+static void test_sizes_of_defaults(void **state)
+{
+	union {
+		struct fkm_fit_params params;
+		unsigned char bytes[2 * sizeof(struct fkm_fit_params)];
+	} buffer;
+	const size_t shorter = offsetof(struct fkm_fit_params, seed), longer = sizeof(struct fkm_fit_params) + 24;
+
+	(void)state;
+	memset(&buffer, 0xA5, sizeof buffer);
+	fkm_fit_params_init_size(&buffer.params, shorter);
+	assert_int_equal(buffer.params.struct_size, shorter);
+	assert_int_equal(buffer.params.max_iter, 300);
+	for (size_t i = shorter; i < sizeof buffer; i++)
+		assert_int_equal(buffer.bytes[i], 0xA5);
+	fkm_fit_params_init_size(&buffer.params, longer);
+	assert_int_equal(buffer.params.struct_size, longer);
+	for (size_t i = sizeof(struct fkm_fit_params); i < longer; i++)
+		assert_int_equal(buffer.bytes[i], 0);
+	assert_int_equal(buffer.bytes[longer], 0xA5);
+	buffer.params.clusters = f.params.clusters;
+	assert_int_equal(fkm_fit(context, &f.points, &buffer.params, f.result), FKM_OK);
 }
 
 /* A DLTensor, by its layout in dlpack.h. */
@@ -589,7 +731,14 @@ int main(void)
 		cmocka_unit_test_setup(test_weights, set_up),
 		cmocka_unit_test_setup(test_labels, set_up),
 		cmocka_unit_test_setup(test_overlap, set_up),
+		cmocka_unit_test_setup(test_reused_result, set_up),
+		cmocka_unit_test_setup(test_query_pointers, set_up),
+		cmocka_unit_test_setup(test_stride_of_one_problem, set_up),
+		cmocka_unit_test_setup(test_update_beyond_f32, set_up),
+		cmocka_unit_test_setup(test_trusted_nan, set_up),
 		cmocka_unit_test_setup(test_workspace, set_up),
+		cmocka_unit_test_setup(test_queries_of_pieces, set_up),
+		cmocka_unit_test_setup(test_sizes_of_defaults, set_up),
 		cmocka_unit_test_setup(test_dlpack, set_up),
 		cmocka_unit_test_setup(test_context_survives, set_up),
 	};

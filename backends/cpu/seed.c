@@ -172,17 +172,19 @@ static int64_t quantise(const struct fkmi_cpu_team *team, struct seeding *seedin
 	return sum;
 }
 
-/* The lowest row whose prefix sum is greater than threshold, which is less than the sum. */
-static int64_t pick(const struct seeding *seeding, int64_t threshold)
+/* The lowest row whose prefix sum is greater than threshold, which is less than the sum. Some row even where
+ * trust_finite let in points that are not finite, whose sums are nonsense. */
+static int64_t pick(const struct seeding *seeding, uint64_t threshold)
 {
 	int64_t entry = 0, n = seeding->job->problem.n;
-	for (; seeding->sums[entry] <= threshold; entry++)
-		threshold -= seeding->sums[entry];
+	for (; entry < sums_of(n) - 1 && (uint64_t)seeding->sums[entry] <= threshold; entry++)
+		threshold -= (uint64_t)seeding->sums[entry];
 	int64_t row = entry * rows_per_sum(n);
 	for (; row < n - 1; row++) {
-		threshold -= sum_quantised(seeding, row, row + 1);
-		if (threshold < 0)
+		uint64_t value = (uint64_t)sum_quantised(seeding, row, row + 1);
+		if (value > threshold)
 			break;
+		threshold -= value;
 	}
 	return row;
 }
@@ -333,7 +335,7 @@ static void seed_first(const struct fkmi_cpu_team *team, const struct fkmi_job *
 	if (job->problem.weighted) {
 		seeding.weights_only = true;
 		int64_t sum = quantise(team, &seeding, fkmi_cpu_state(job, b)->weight_scale);
-		row = pick(&seeding, draw_below(&seeding, 0, sum));
+		row = pick(&seeding, (uint64_t)draw_below(&seeding, 0, sum));
 	} else {
 		row = draw_below(&seeding, 0, job->problem.n);
 	}
@@ -384,7 +386,7 @@ static void seed_next(const struct fkmi_cpu_team *team, const struct fkmi_job *j
 		return;
 	}
 	for (int trial = 0; trial < seeding.trials; trial++)
-		load_candidate(&seeding, trial, pick(&seeding, draw_below(&seeding, trial, sum)));
+		load_candidate(&seeding, trial, pick(&seeding, (uint64_t)draw_below(&seeding, trial, sum)));
 	seeding.chosen = best_trial(team, &seeding);
 	set_centroid(&seeding, seeding.chosen);
 	each_range(team, &seeding, 1, join_range);

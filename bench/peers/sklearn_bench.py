@@ -82,21 +82,20 @@ class FlashKMeans:
 
     def filled(self, kind, init):
         struct = kind()
-        init(ctypes.byref(struct))
-        assert struct.struct_size == ctypes.sizeof(kind), f"{kind.__name__} does not match flashkmeans.h"
+        init(ctypes.byref(struct), ctypes.c_size_t(ctypes.sizeof(kind)))
         return struct
 
     def view(self, array):
         return Array(array.ctypes.data, F32, 0, 0, 1, *array.shape, 0, 0)
 
     def fit(self, points, start, iterations):
-        params = self.filled(FitParams, self.library.fkm_fit_params_init)
+        params = self.filled(FitParams, self.library.fkm_fit_params_init_size)
         params.clusters, params.init, params.init_centroids = len(start), INIT_CENTROIDS, self.view(start)
         params.max_iter, params.tol = iterations, 0
         labels = np.empty(len(points), np.int32)
         centroids = np.empty_like(start)
         inertia, n_iter = np.empty(1), np.empty(1, np.int32)
-        result = self.filled(FitResult, self.library.fkm_fit_result_init)
+        result = self.filled(FitResult, self.library.fkm_fit_result_init_size)
         result.labels, result.centroids, result.centroids_dtype = labels.ctypes.data, centroids.ctypes.data, F32
         result.inertia, result.n_iter = inertia.ctypes.data, n_iter.ctypes.data
         x = self.view(points)

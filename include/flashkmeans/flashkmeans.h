@@ -49,7 +49,7 @@ extern "C" {
 enum fkm_status {
 	FKM_OK = 0,
 	FKM_ERROR_INVALID_ARGUMENT = 1, /* a value that no data could make right; the message names it */
-	FKM_ERROR_NONFINITE = 2,        /* NaN or infinity in points, centroids or weights; the message says where */
+	FKM_ERROR_NONFINITE = 2,        /* NaN or infinity in points or centroids; the message says where */
 	FKM_ERROR_OVERFLOW = 3,         /* sizes whose product, or values whose squares, pass what can be represented */
 	FKM_ERROR_OUT_OF_MEMORY = 4,    /* host or device memory, or the caller's budget or workspace */
 	FKM_ERROR_UNSUPPORTED = 5,      /* valid, but not on this backend or build */
@@ -137,7 +137,12 @@ struct fkm_context_params {
 	enum fkm_log_level log_level; /* the most talkative level wanted; default FKM_LOG_WARNING */
 };
 
-FKM_API void fkm_context_params_init(struct fkm_context_params *params);
+/* Sets the defaults. The size is the caller's, so that a program keeps working with a library whose struct has grown. */
+FKM_API void fkm_context_params_init_size(struct fkm_context_params *params, size_t struct_size);
+static inline void fkm_context_params_init(struct fkm_context_params *params)
+{
+	fkm_context_params_init_size(params, sizeof *params);
+}
 
 /* params may be NULL for all defaults. On failure *context is NULL. */
 FKM_API enum fkm_status fkm_context_create(const struct fkm_context_params *params, struct fkm_context **context);
@@ -157,6 +162,7 @@ struct fkm_device_info {
 	int32_t units;     /* multiprocessors, compute units, or CPU threads */
 	char detail[128];  /* instruction sets, architecture, driver version */
 	char problem[256]; /* "" if the device can be used; else why not */
+	int64_t reserved[4];
 };
 
 /*
@@ -212,12 +218,12 @@ struct fkm_progress {
 	int64_t relocated; /* centroids relocated */
 	int64_t rechecked; /* points whose label needed f64 */
 	double seconds;    /* this iteration */
-	double inertia;    /* of the assignment just made, where known; else NaN */
+	double inertia;    /* of the assignment just made, where known; NaN in this version */
 	int64_t reserved[4];
 };
 
 /* Non-zero ends the fit after this iteration, with valid results and status FKM_CANCELLED. Called on the caller's
- * thread. Under FKM_STOP_FIXED it is called only if set, and setting it makes each iteration wait. */
+ * thread; it must return (no longjmp, no exception) and not use the context. Setting it makes each iteration wait. */
 typedef int (*fkm_progress_fn)(void *user, const struct fkm_progress *progress);
 
 struct fkm_fit_params {
@@ -245,7 +251,12 @@ struct fkm_fit_params {
 	void *progress_user;
 };
 
-FKM_API void fkm_fit_params_init(struct fkm_fit_params *params);
+/* Sets the defaults. The size is the caller's, so that a program keeps working with a library whose struct has grown. */
+FKM_API void fkm_fit_params_init_size(struct fkm_fit_params *params, size_t struct_size);
+static inline void fkm_fit_params_init(struct fkm_fit_params *params)
+{
+	fkm_fit_params_init_size(params, sizeof *params);
+}
 
 /* Wall-clock seconds per stage, where the backend measures them. */
 struct fkm_seconds {
@@ -273,7 +284,8 @@ struct fkm_diagnosis {
 };
 
 /* Results. The caller points the members it wants at its own memory, NULL for those it does not want. All arrays are
- * packed, and all in host memory or all in the memory of the context's device; *_batch scalars are host arrays. */
+ * packed, and all in host memory or all in the memory of the context's device, except those said to be host arrays. They
+ * may overlap neither each other nor an input. A call ignores the members that it does not fill. */
 struct fkm_fit_result {
 	size_t struct_size;
 	enum fkm_memory memory;         /* where labels, centroids, counts, order, offsets and distances are */
@@ -290,7 +302,12 @@ struct fkm_fit_result {
 	struct fkm_diagnosis diagnosis; /* always filled */
 };
 
-FKM_API void fkm_fit_result_init(struct fkm_fit_result *result);
+/* Sets the defaults. The size is the caller's, so that a program keeps working with a library whose struct has grown. */
+FKM_API void fkm_fit_result_init_size(struct fkm_fit_result *result, size_t struct_size);
+static inline void fkm_fit_result_init(struct fkm_fit_result *result)
+{
+	fkm_fit_result_init_size(result, sizeof *result);
+}
 
 /*
  * Lloyd's algorithm on points [b, n, d], F16, BF16 or F32. Problems of a batch are independent: each gives the bits
@@ -331,6 +348,15 @@ FKM_API enum fkm_status fkm_update(struct fkm_context *context, const struct fkm
 FKM_API enum fkm_status fkm_inertia(struct fkm_context *context, const struct fkm_array *points,
 									const struct fkm_array *centroids, const int32_t *labels,
 									const struct fkm_fit_params *params, double *inertia);
+
+/* Bytes of workspace that fkm_predict and fkm_update need for these arguments, as fkm_fit_workspace; fkm_inertia needs
+ * what fkm_predict needs with result NULL. */
+FKM_API enum fkm_status fkm_predict_workspace(struct fkm_context *context, const struct fkm_array *points,
+											  const struct fkm_array *centroids, const struct fkm_fit_params *params,
+											  const struct fkm_fit_result *result, int64_t *bytes);
+FKM_API enum fkm_status fkm_update_workspace(struct fkm_context *context, const struct fkm_array *points,
+											 const struct fkm_array *previous, const struct fkm_fit_params *params,
+											 const struct fkm_fit_result *result, int64_t *bytes);
 
 /* ---- plans ---------------------------------------------------------------------------------------------------- */
 

@@ -284,15 +284,16 @@ static uint64_t certify(const struct fkmi_cpu_certify *a)
 
 static uint64_t relabel(const int32_t *at, const int32_t *index, int32_t *labels, int32_t *old)
 {
+	int32_t mapped[POINTS];
+	if (index) {
+		for (int i = 0; i < POINTS; i++)
+			mapped[i] = index[at[i]];
+		at = mapped;
+	}
 	uint64_t changed = 0;
 	UNROLL for (int v = 0; v < VECTORS; v++)
 	{
-		int32_t mapped[LANES];
-		if (index) {
-			for (int i = 0; i < LANES; i++)
-				mapped[i] = index[at[v * LANES + i]];
-		}
-		vint label = v_load_int(index ? mapped : at + v * LANES), former = v_load_int(labels + v * LANES);
+		vint label = v_load_int(at + v * LANES), former = v_load_int(labels + v * LANES);
 		v_store_int(old + v * LANES, former);
 		v_store_int(labels + v * LANES, label);
 		changed |= v_bits(v_differs(label, former)) << v * LANES;

@@ -7,8 +7,10 @@
 enum fkm_status fkmi_gpu_take_distances(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref active,
 										struct fkmi_span span, struct fkmi_ref largest)
 {
+	enum { GROUPS_PER_UNIT = 16 }; /* Few, since relocate often finds nothing to do. */
 	const struct fkmi_problem *p = &job->problem;
 	const int64_t blocks = fkmi_gpu_divide_up(span.rows, FKMI_DISTANCE_ROUNDS * FKMI_OCTETS);
+	const int64_t work = p->b * blocks, busy = (int64_t)device->limits.units * GROUPS_PER_UNIT;
 	struct fkmi_gpu_call call = fkmi_gpu_call_for(device, job, active, "fkmi_k_distances");
 	fkmi_gpu_add_points(&call);
 	fkmi_gpu_add_weights(&call);
@@ -22,7 +24,7 @@ enum fkm_status fkmi_gpu_take_distances(struct fkmi_device *device, const struct
 	fkmi_gpu_add_i64(&call, span.rows);
 	fkmi_gpu_add_i64(&call, blocks);
 	fkmi_gpu_add_i64(&call, p->b);
-	return fkmi_gpu_run(&call, p->b * blocks);
+	return fkmi_gpu_run(&call, work < busy ? work : busy);
 }
 
 enum fkm_status fkmi_gpu_distances(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_span span)

@@ -92,8 +92,10 @@ static enum fkm_status move_changed(const struct accumulating *a, struct fkmi_re
 
 static enum fkm_status choose_way(const struct accumulating *a)
 {
+	enum { PIECE = 16 * FKMI_GROUP };
 	const struct fkmi_job *job = a->job;
 	const struct fkmi_problem *p = &job->problem;
+	const int64_t pieces = fkmi_gpu_divide_up(p->k * p->d, PIECE);
 	struct fkmi_gpu_call call = fkmi_gpu_call(a->device, job, "fkmi_k_choose_way");
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, a->layout.changed));
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, a->layout.moved));
@@ -103,8 +105,10 @@ static enum fkm_status choose_way(const struct accumulating *a)
 	fkmi_gpu_add_i64(&call, a->span.rows);
 	fkmi_gpu_add_i64(&call, p->k);
 	fkmi_gpu_add_i64(&call, p->d);
+	fkmi_gpu_add_i64(&call, PIECE);
+	fkmi_gpu_add_i64(&call, pieces);
 	fkmi_gpu_add_i64(&call, p->b);
-	return fkmi_gpu_run_elements(&call, p->b * p->k * p->d);
+	return fkmi_gpu_run(&call, p->b * pieces);
 }
 
 static enum fkm_status count_labels(const struct accumulating *a, int64_t pieces)
@@ -282,7 +286,9 @@ enum fkm_status fkmi_gpu_finish(struct fkmi_device *device, const struct fkmi_jo
 	const struct fkmi_gpu_layout l = fkmi_gpu_layout_of(job);
 	const struct fkmi_ref none = {0};
 	const bool relocates = p->empty == FKM_EMPTY_RELOCATE;
-	const int64_t blocks = fkmi_gpu_divide_up(p->k, FKMI_OCTETS);
+	const int32_t wanted = fkmi_gpu_lanes(fkmi_gpu_divide_up(p->d, FKMI_FINISH_COLUMNS));
+	const int32_t lanes = wanted < 8 ? 8 : wanted < FKMI_FINISH_LANES ? wanted : FKMI_FINISH_LANES;
+	const int64_t blocks = fkmi_gpu_divide_up(p->k, FKMI_GROUP / lanes);
 	if (!relocates)
 		FKMI_TRY(find_empty(device, job, none, none));
 	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_finish");
@@ -302,6 +308,7 @@ enum fkm_status fkmi_gpu_finish(struct fkmi_device *device, const struct fkmi_jo
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l.shifts));
 	fkmi_gpu_add_i32(&call, p->metric == FKM_METRIC_COSINE);
 	fkmi_gpu_add_i64(&call, p->k);
+	fkmi_gpu_add_i32(&call, lanes);
 	fkmi_gpu_add_i64(&call, blocks);
 	fkmi_gpu_add_i64(&call, p->b);
 	FKMI_TRY(fkmi_gpu_run(&call, p->b * blocks));

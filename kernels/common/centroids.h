@@ -145,12 +145,24 @@ FKMI_INLINE int64_t fkmi_moved_sum(const struct fkmi_moves *moves, const struct 
 	return sum;
 }
 
-/* New centroids in place and each one's shift; an octet per cluster. */
+/* 2^-e from 2^e, |e| <= 1022. */
+FKMI_INLINE double fkmi_inverse_power2(double power)
+{
+	return fkmi_bits_double(((int64_t)2046 << 52) - fkmi_double_bits(power));
+}
+
+/* A row for each cluster of a group, each 8 longer than it must be, so that octets read from different banks. */
+enum { FKMI_FINISH_TILE = FKMI_GROUP * FKMI_FINISH_COLUMNS + 8 * FKMI_OCTETS };
+
+/*
+ * New centroids in place and each one's shift. `lanes` items, a power of two from 8 to FKMI_FINISH_LANES, share a
+ * cluster; what is summed in eight ways (section 1) goes through a tile of columns in local memory to octets of items.
+ */
 FKMI_KERNEL fkmi_k_finish(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_WEIGHTS_ARGS,
 						  FKMI_ARG(const double, scale), FKMI_ARG(const int64_t, state), FKMI_MOVES_ARGS,
 						  int32_t relocates, FKMI_ARG(const int64_t, sums), FKMI_ARG(const int64_t, weight_sums),
 						  FKMI_ARG(double, centroids), FKMI_ARG(double, shifts), int32_t cosine, int64_t k_count,
-						  int64_t blocks, int64_t b_count)
+						  int32_t lanes, int64_t blocks, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
@@ -162,11 +174,15 @@ FKMI_KERNEL fkmi_k_finish(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKM
 	FKMI_USE(const int64_t, weight_sums);
 	FKMI_USE(double, centroids);
 	FKMI_USE(double, shifts);
+	FKMI_LOCAL_ARRAY(double, tile, FKMI_FINISH_TILE);
 	FKMI_LOCAL_ARRAY(double, buffer, FKMI_GROUP);
-	const int lane = fkmi_item() & 7;
+	FKMI_LOCAL_ARRAY(double, norms, FKMI_OCTETS);
+	const int item = fkmi_item(), lane = item & (lanes - 1), clusters = FKMI_GROUP / lanes;
+	const int width = lanes * FKMI_FINISH_COLUMNS, own_row = item / lanes * (width + 8);
+	const int octet = item / 8, octet_row = octet * (width + 8);
 	FKMI_EACH(work, blocks)
 	{
-		int64_t b = work / blocks, k = (work - b * blocks) * FKMI_OCTETS + fkmi_item() / 8;
+		int64_t b = work / blocks, k0 = (work - b * blocks) * clusters, k = k0 + item / lanes;
 		bool mine = k < k_count;
 		double weight_scale = fkmi_bits_double(state[b * FKMI_STATE_MEMBERS + FKMI_STATE_WEIGHT_SCALE]);
 		struct fkmi_quantiser q = {&p, &w, scale + b * d, weight_scale, b};
@@ -181,24 +197,57 @@ FKMI_KERNEL fkmi_k_finish(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKM
 			weight = fkmi_moved_sum(&moves, &q, weight, pair, k, -1);
 		FKMI_GLOBAL const int64_t *sum = sums + (b * k_count + k) * d;
 		FKMI_GLOBAL double *c = centroids + (b * k_count + k) * d;
-		const bool keeps = weight == 0;
-		double part = 0;
-		for (int64_t j = !cosine || keeps ? d : lane; j < d; j += 8) {
-			double m = (double)(moved ? fkmi_moved_sum(&moves, &q, sum[j], pair, k, j) : sum[j]);
-			part = fma(m, m, part);
+		bool keeps = weight == 0;
+		double norm = 0;
+		/* Cosine takes the norms of the sums first. */
+		for (int takes_norms = cosine ? 1 : 0; takes_norms >= 0; takes_norms--) {
+			double part = 0;
+			for (int64_t j0 = 0; j0 < d; j0 += width) {
+				int64_t s[FKMI_FINISH_COLUMNS];
+				double old[FKMI_FINISH_COLUMNS], grid[FKMI_FINISH_COLUMNS];
+				for (int v = 0; v < FKMI_FINISH_COLUMNS; v++) {
+					int64_t j = keeps ? d : j0 + v * lanes + lane;
+					s[v] = j < d ? sum[j] : 0;
+					old[v] = j < d ? c[j] : 0.0;
+					grid[v] = j < d ? q.scale[j] : 1.0;
+				}
+				/* Rare, and long: through the tile, to keep it out of what is unrolled. */
+				for (int64_t j = moved && !keeps ? lane : width; j < width && j0 + j < d; j += lanes)
+					tile[own_row + j] = (double)fkmi_moved_sum(&moves, &q, sum[j0 + j], pair, k, j0 + j);
+				for (int v = 0; v < FKMI_FINISH_COLUMNS; v++) {
+					int64_t j = keeps ? d : j0 + v * lanes + lane;
+					double t = 0;
+					if (j < d) {
+						double m = moved ? tile[own_row + v * lanes + lane] : (double)s[v];
+						if (takes_norms) {
+							t = m;
+						} else {
+							m = cosine ? m / norm : m / (double)weight * weight_scale * fkmi_inverse_power2(grid[v]);
+							t = m - old[v];
+							c[j] = m;
+						}
+					}
+					tile[own_row + v * lanes + lane] = t;
+				}
+				FKMI_BARRIER();
+				for (int i = octet < clusters ? item & 7 : width; i < width; i += 8) {
+					double t = tile[octet_row + i];
+					part = fma(t, t, part);
+				}
+				FKMI_BARRIER();
+			}
+			part = fkmi_sum8(buffer, part);
+			bool tells = octet < clusters && (item & 7) == 0;
+			if (takes_norms) {
+				if (tells)
+					norms[octet] = sqrt(part);
+				FKMI_BARRIER();
+				norm = norms[item / lanes];
+				keeps = keeps || norm == 0;
+			} else if (tells && k0 + octet < k_count) {
+				shifts[b * k_count + k0 + octet] = part;
+			}
 		}
-		const double norm = sqrt(fkmi_sum8(buffer, part));
-		part = 0;
-		for (int64_t j = keeps || (cosine && norm == 0) ? d : lane; j < d; j += 8) {
-			double m = (double)(moved ? fkmi_moved_sum(&moves, &q, sum[j], pair, k, j) : sum[j]);
-			m = cosine ? m / norm : m / (double)weight * weight_scale * (1.0 / q.scale[j]);
-			double t = m - c[j];
-			part = fma(t, t, part);
-			c[j] = m;
-		}
-		part = fkmi_sum8(buffer, part);
-		if (mine && lane == 0)
-			shifts[b * k_count + k] = part;
 	}
 }
 

@@ -38,6 +38,8 @@ enum {
 	FKMI_TILE_CENTROIDS = 64,
 	FKMI_TILE_DIMS = 16,
 	FKMI_MEAN_COLUMNS = 32,   /* of a group that averages centroids */
+	FKMI_FINISH_LANES = 32,   /* the most items that finish a cluster together */
+	FKMI_FINISH_COLUMNS = 4,  /* that each of them takes at a time */
 	FKMI_DISTANCE_ROUNDS = 8, /* rows that an octet takes for one sum of the inertia */
 	FKMI_SEED_ROUNDS = 8,     /* rows that an octet takes for one sum of a potential */
 	FKMI_SUM_COLUMNS = 4,     /* of an item that sums listed rows */

@@ -133,7 +133,8 @@ FKMI_KERNEL fkmi_k_list_changed(FKMI_ARG(const int32_t, active), FKMI_ARG(const 
  * takes twice the reads and writes of adding one. moved and anew are what is active in the kernels that do it. */
 FKMI_KERNEL fkmi_k_choose_way(FKMI_ARG(const int32_t, active), FKMI_ARG(const int32_t, changed),
 							  FKMI_ARG(int32_t, moved), FKMI_ARG(int32_t, anew), FKMI_ARG(int64_t, sums),
-							  FKMI_ARG(int64_t, weight_sums), int64_t rows, int64_t k_count, int64_t d, int64_t b_count)
+							  FKMI_ARG(int64_t, weight_sums), int64_t rows, int64_t k_count, int64_t d, int64_t piece,
+							  int64_t pieces, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_USE(const int32_t, changed);
@@ -142,17 +143,21 @@ FKMI_KERNEL fkmi_k_choose_way(FKMI_ARG(const int32_t, active), FKMI_ARG(const in
 	FKMI_USE(int64_t, sums);
 	FKMI_USE(int64_t, weight_sums);
 	const int64_t elements = k_count * d;
-	for (int64_t i = fkmi_group() * FKMI_GROUP + fkmi_item(); i < b_count * elements; i += fkmi_groups() * FKMI_GROUP) {
-		int64_t b = i / elements, element = i - b * elements;
+	/* Of inactive problems, too, must be said that they are neither. */
+	for (int64_t work = fkmi_group(); work < b_count * pieces; work += fkmi_groups()) {
+		int64_t b = work / pieces, first = (work - b * pieces) * piece;
 		bool many = 3 * (int64_t)changed[b] > rows;
-		if (element == 0) {
+		if (first == 0 && fkmi_item() == 0) {
 			moved[b] = active[b] && !many;
 			anew[b] = active[b] && many;
 		}
-		if (active[b] && many) {
-			sums[i] = 0;
-			if (element < k_count)
-				weight_sums[b * k_count + element] = 0;
+		if (!active[b] || !many)
+			continue;
+		int64_t end = fkmi_smaller(elements, first + piece);
+		for (int64_t i = first + fkmi_item(); i < end; i += FKMI_GROUP) {
+			sums[b * elements + i] = 0;
+			if (i < k_count)
+				weight_sums[b * k_count + i] = 0;
 		}
 	}
 }
@@ -319,38 +324,7 @@ FKMI_KERNEL fkmi_k_place_rows(FKMI_ARG(const int32_t, active), FKMI_ARG(const in
 	}
 }
 
-enum { FKMI_SUM_AHEAD = 4 }; /* rows whose reads are in flight together */
-
-/* Four neighbouring elements as floats; wide: they may be read at once. Past `count` of them come zeros. */
-FKMI_INLINE void fkmi_load4(FKMI_GLOBAL const char *data, int32_t dtype, int64_t index, int64_t count, bool wide,
-							float *out)
-{
-	if (wide && count >= 4) {
-		if (dtype == FKMI_TYPE_F32) {
-			float4 v = *(FKMI_GLOBAL const float4 *)(data + 4 * index);
-			out[0] = v.x;
-			out[1] = v.y;
-			out[2] = v.z;
-			out[3] = v.w;
-			return;
-		}
-		uint2 v = *(FKMI_GLOBAL const uint2 *)(data + 2 * index);
-		if (dtype == FKMI_TYPE_F16) {
-			out[0] = fkmi_half_to_float((uint16_t)v.x);
-			out[1] = fkmi_half_to_float((uint16_t)(v.x >> 16));
-			out[2] = fkmi_half_to_float((uint16_t)v.y);
-			out[3] = fkmi_half_to_float((uint16_t)(v.y >> 16));
-		} else {
-			out[0] = fkmi_bits_float(v.x << 16);
-			out[1] = fkmi_bits_float(v.x & 0xffff0000u);
-			out[2] = fkmi_bits_float(v.y << 16);
-			out[3] = fkmi_bits_float(v.y & 0xffff0000u);
-		}
-		return;
-	}
-	for (int v = 0; v < 4; v++)
-		out[v] = v < count ? fkmi_load_float(data, dtype, index + v) : 0.0f;
-}
+enum { FKMI_SUM_AHEAD = 8 }; /* rows whose reads are in flight together */
 
 /* What one item of fkmi_k_sum_rows works on. */
 struct fkmi_summing {
@@ -360,7 +334,8 @@ struct fkmi_summing {
 	FKMI_GLOBAL const int32_t *list, *starts; /* of the problem */
 	FKMI_GLOBAL int64_t *sums, *weight_sums;  /* of the problem */
 	double weight_scale;
-	int64_t b, row, k_count, column, begin, end; /* begin .. end-1 of the list */
+	int64_t b, row, k_count, column;
+	int32_t begin, end;       /* begin .. end-1 of the list */
 	bool wide, plain, weighs; /* plain: weights and factors are 1; weighs: this item also sums weights */
 };
 
@@ -374,6 +349,61 @@ FKMI_INLINE void fkmi_flush_sums(const struct fkmi_summing *s, int64_t k, int64_
 	if (s->weighs && *weight != 0)
 		fkmi_add64(&s->weight_sums[k], *weight);
 	*weight = 0;
+}
+
+/* The item's columns of FKMI_SUM_AHEAD rows as floats, zeros past the last column. All rows are read before any is
+ * converted, so that the reads overlap. */
+FKMI_INLINE void fkmi_load_columns(const struct fkmi_summing *s, const int32_t *listed, float (*x)[FKMI_SUM_COLUMNS])
+{
+	const int32_t dtype = s->points.dtype;
+	const int64_t count = s->points.d - s->column;
+	int64_t at[FKMI_SUM_AHEAD];
+	for (int r = 0; r < FKMI_SUM_AHEAD; r++)
+		at[r] = fkmi_row(&s->points, s->b, s->row + listed[r]) + s->column;
+	if (!s->wide || count < FKMI_SUM_COLUMNS) {
+		for (int r = 0; r < FKMI_SUM_AHEAD; r++)
+			for (int v = 0; v < FKMI_SUM_COLUMNS; v++)
+				x[r][v] = v < count ? fkmi_load_float(s->points.data, dtype, at[r] + v) : 0.0f;
+		return;
+	}
+	if (dtype == FKMI_TYPE_F32) {
+		float4 read[FKMI_SUM_AHEAD];
+		for (int r = 0; r < FKMI_SUM_AHEAD; r++)
+			read[r] = *(FKMI_GLOBAL const float4 *)(s->points.data + 4 * at[r]);
+		for (int r = 0; r < FKMI_SUM_AHEAD; r++) {
+			x[r][0] = read[r].x;
+			x[r][1] = read[r].y;
+			x[r][2] = read[r].z;
+			x[r][3] = read[r].w;
+		}
+		return;
+	}
+	uint2 read[FKMI_SUM_AHEAD];
+	for (int r = 0; r < FKMI_SUM_AHEAD; r++)
+		read[r] = *(FKMI_GLOBAL const uint2 *)(s->points.data + 2 * at[r]);
+	if (dtype == FKMI_TYPE_F16) {
+		for (int r = 0; r < FKMI_SUM_AHEAD; r++) {
+			x[r][0] = fkmi_half_to_float((uint16_t)read[r].x);
+			x[r][1] = fkmi_half_to_float((uint16_t)(read[r].x >> 16));
+			x[r][2] = fkmi_half_to_float((uint16_t)read[r].y);
+			x[r][3] = fkmi_half_to_float((uint16_t)(read[r].y >> 16));
+		}
+	} else {
+		for (int r = 0; r < FKMI_SUM_AHEAD; r++) {
+			x[r][0] = fkmi_bits_float(read[r].x << 16);
+			x[r][1] = fkmi_bits_float(read[r].x & 0xffff0000u);
+			x[r][2] = fkmi_bits_float(read[r].y << 16);
+			x[r][3] = fkmi_bits_float(read[r].y & 0xffff0000u);
+		}
+	}
+}
+
+/* The next rows of the list from `at` on; past the end, the last one again. */
+FKMI_INLINE void fkmi_load_listed(const struct fkmi_summing *s, int32_t at, int32_t *listed)
+{
+	const int32_t left = s->end - at;
+	for (int r = 0; r < FKMI_SUM_AHEAD; r++)
+		listed[r] = s->list[r < left ? at + r : s->end - 1];
 }
 
 FKMI_INLINE void fkmi_sum_piece(const struct fkmi_summing *s)
@@ -394,37 +424,37 @@ FKMI_INLINE void fkmi_sum_piece(const struct fkmi_summing *s)
 		else
 			above = middle;
 	}
-	int64_t next = s->starts[k + 1];
-	for (int64_t at = s->begin; at < s->end; at += FKMI_SUM_AHEAD) {
-		float x[FKMI_SUM_AHEAD][FKMI_SUM_COLUMNS];
-		int64_t i[FKMI_SUM_AHEAD];
-		for (int r = 0; r < FKMI_SUM_AHEAD; r++)
-			i[r] = s->row + s->list[at + r < s->end ? at + r : at];
-		for (int r = 0; r < FKMI_SUM_AHEAD; r++)
-			fkmi_load4(s->points.data, s->points.dtype, fkmi_row(&s->points, s->b, i[r]) + s->column, count, s->wide,
-					   x[r]);
-		for (int r = 0; r < FKMI_SUM_AHEAD; r++) {
-			if (at + r >= s->end)
-				break;
-			if (at + r >= next) {
-				fkmi_flush_sums(s, k, sum, &weight);
-				while (at + r >= next)
-					next = s->starts[++k + 1];
+	for (int32_t at = s->begin; at < s->end; k++) {
+		const int32_t next_start = s->starts[k + 1], stop = next_start < s->end ? next_start : s->end;
+		if (at >= stop)
+			continue;
+		int32_t listed[FKMI_SUM_AHEAD];
+		fkmi_load_listed(s, at, listed);
+		for (int32_t left = stop - at; left > 0; left -= FKMI_SUM_AHEAD) {
+			float x[FKMI_SUM_AHEAD][FKMI_SUM_COLUMNS];
+			int32_t next[FKMI_SUM_AHEAD];
+			fkmi_load_columns(s, listed, x);
+			fkmi_load_listed(s, stop - left + FKMI_SUM_AHEAD, next);
+			/* Rows of the next label count as zeros. */
+			for (int r = 0; r < FKMI_SUM_AHEAD; r++) {
+				double factor = 1, w = 1;
+				if (!s->plain) {
+					int64_t i = s->row + listed[r];
+					factor = fkmi_row_factor(&s->points, s->b, i);
+					w = r < left ? fkmi_weight(&s->weights, s->b, i) : 0.0;
+				}
+				for (int v = 0; v < FKMI_SUM_COLUMNS; v++) {
+					double value = (double)(r < left ? x[r][v] : 0.0f);
+					sum[v] += fkmi_quantise(s->plain ? value : w * (value * factor), scale[v]);
+				}
+				if (s->weighs)
+					weight += fkmi_rint(w * s->weight_scale);
+				listed[r] = next[r];
 			}
-			double factor = 1, w = 1;
-			if (!s->plain) {
-				factor = fkmi_row_factor(&s->points, s->b, i[r]);
-				w = fkmi_weight(&s->weights, s->b, i[r]);
-			}
-			for (int v = 0; v < FKMI_SUM_COLUMNS; v++) {
-				double value = (double)x[r][v];
-				sum[v] += fkmi_quantise(s->plain ? value : w * (value * factor), scale[v]);
-			}
-			if (s->weighs)
-				weight += fkmi_rint(w * s->weight_scale);
 		}
+		at = stop;
+		fkmi_flush_sums(s, k, sum, &weight);
 	}
-	fkmi_flush_sums(s, k, sum, &weight);
 }
 
 /* Adds the listed rows to sums and, weighted, to weight_sums. `lanes` items, a power of two, take neighbouring columns
@@ -465,8 +495,8 @@ FKMI_KERNEL fkmi_k_sum_rows(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, F
 			row,
 			k_count,
 			column,
-			place * piece,
-			fkmi_smaller(rows, (place + 1) * piece),
+			(int32_t)(place * piece),
+			(int32_t)fkmi_smaller(rows, (place + 1) * piece),
 			wide != 0,
 			w.data == 0 && p.row_scale == 0,
 			column == 0 && w.data != 0,

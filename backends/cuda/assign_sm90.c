@@ -121,7 +121,7 @@ static int64_t take(struct layout *l, int64_t count, int64_t each, int64_t eleme
 static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_plan *plan)
 {
 	/* Two candidates are usual where a row has any; few rows get enough for any of theirs. */
-	enum { FEW_ROWS = 8192, MOST_CANDIDATES = 1 << 30 };
+	enum { FEW_ROWS = 8192, WIDE_ROWS = 512, MOST_CANDIDATES = 1 << 30 };
 	struct layout l = {.span_rows = least(plan->chunk_rows, p->n), .slots = 2};
 	const struct shape *shape = shape_of(plan->tile);
 	/* Kernels that keep points in registers read m for all the dimensions that they have room for. */
@@ -135,7 +135,9 @@ static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_p
 		return l;
 	}
 	const int64_t rows = p->b * l.span_rows;
-	l.candidate_capacity = least(rows <= FEW_ROWS ? 8 * rows : rows / 2 + 8 * FEW_ROWS, MOST_CANDIDATES);
+	/* The bound grows with d, and so does the share of rows that it flags; rows beyond the pool are scanned, slowly. */
+	const int64_t pool = p->d > WIDE_ROWS ? 2 * rows : rows / 2;
+	l.candidate_capacity = least(rows <= FEW_ROWS ? 8 * rows : pool + 8 * FEW_ROWS, MOST_CANDIDATES);
 	l.problems = take(&l, p->b, 1, sizeof(struct fkmi_sm90_problem));
 	l.row_counts = take(&l, p->b, 1, sizeof(int32_t));
 	l.totals = take(&l, 1, 1, sizeof(struct fkmi_sm90_totals));

@@ -146,7 +146,7 @@ FKMI_KERNEL fkmi_k_choose_way(FKMI_ARG(const int32_t, active), FKMI_ARG(const in
 	/* Of inactive problems, too, must be said that they are neither. */
 	for (int64_t work = fkmi_group(); work < b_count * pieces; work += fkmi_groups()) {
 		int64_t b = work / pieces, first = (work - b * pieces) * piece;
-		bool many = 3 * (int64_t)changed[b] > rows;
+		bool many = 4 * (int64_t)changed[b] > rows;
 		if (first == 0 && fkmi_item() == 0) {
 			moved[b] = active[b] && !many;
 			anew[b] = active[b] && many;

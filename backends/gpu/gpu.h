@@ -59,7 +59,7 @@ struct fkmi_gpu_driver {
 	 * where the backend has only the portable tile. */
 	enum fkm_status (*prepare_native)(struct fkmi_gpu *gpu, const struct fkmi_job *job);
 	enum fkm_status (*assign_native)(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
-	                                 enum fkmi_accumulate accumulate);
+									 enum fkmi_accumulate accumulate);
 };
 
 /* An open GPU; backends embed it as the first member of their own struct. */
@@ -75,29 +75,39 @@ enum fkm_status fkmi_gpu_row_norms(struct fkmi_device *device, const struct fkmi
 enum fkm_status fkmi_gpu_grids(struct fkmi_device *device, const struct fkmi_job *job);
 enum fkm_status fkmi_gpu_variances(struct fkmi_device *device, const struct fkmi_job *job);
 enum fkm_status fkmi_gpu_load_centroids(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref from,
-                                        enum fkm_dtype dtype, int64_t row_stride, int64_t batch_stride);
+										enum fkm_dtype dtype, int64_t row_stride, int64_t batch_stride);
 enum fkm_status fkmi_gpu_round_centroids(struct fkmi_device *device, const struct fkmi_job *job);
 enum fkm_status fkmi_gpu_store_centroids(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref to,
-                                         enum fkm_dtype dtype);
+										 enum fkm_dtype dtype);
 enum fkm_status fkmi_gpu_gather_centroids(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref rows);
 enum fkm_status fkmi_gpu_seed_first(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_draw draw);
 enum fkm_status fkmi_gpu_seed_next(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_draw draw,
-                                   int64_t k);
+								   int64_t k);
 enum fkm_status fkmi_gpu_prepare(struct fkmi_device *device, const struct fkmi_job *job);
 enum fkm_status fkmi_gpu_assign(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_span span,
-                                enum fkmi_accumulate accumulate);
+								enum fkmi_accumulate accumulate);
 enum fkm_status fkmi_gpu_accumulate(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_span span,
-                                    enum fkmi_accumulate accumulate);
+									enum fkmi_accumulate accumulate);
 enum fkm_status fkmi_gpu_relocate(struct fkmi_device *device, const struct fkmi_job *job);
 enum fkm_status fkmi_gpu_finish(struct fkmi_device *device, const struct fkmi_job *job);
 enum fkm_status fkmi_gpu_distances(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_span span);
 enum fkm_status fkmi_gpu_count(struct fkmi_device *device, const struct fkmi_job *job);
 enum fkm_status fkmi_gpu_sort(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref order,
-                              struct fkmi_ref offsets);
+							  struct fkmi_ref offsets);
+
+/* The same, as initialisers of a struct fkmi_backend. */
+#define FKMI_GPU_STEPS                                                                                                 \
+	.check_points = fkmi_gpu_check_points, .check_weights = fkmi_gpu_check_weights, .row_norms = fkmi_gpu_row_norms,   \
+	.grids = fkmi_gpu_grids, .variances = fkmi_gpu_variances, .load_centroids = fkmi_gpu_load_centroids,               \
+	.round_centroids = fkmi_gpu_round_centroids, .store_centroids = fkmi_gpu_store_centroids,                          \
+	.gather_centroids = fkmi_gpu_gather_centroids, .seed_first = fkmi_gpu_seed_first, .seed_next = fkmi_gpu_seed_next, \
+	.prepare = fkmi_gpu_prepare, .assign = fkmi_gpu_assign, .accumulate = fkmi_gpu_accumulate,                         \
+	.relocate = fkmi_gpu_relocate, .finish = fkmi_gpu_finish, .distances = fkmi_gpu_distances,                         \
+	.count = fkmi_gpu_count, .sort = fkmi_gpu_sort
 
 /* The portable assignment tile's entry in a backend's tile table, and the bytes of scratch that the steps need. */
 extern const struct fkmi_tile fkmi_gpu_portable_tile;
 int64_t fkmi_gpu_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
-                               const struct fkmi_plan *plan);
+							   const struct fkmi_plan *plan);
 
 #endif

@@ -184,11 +184,11 @@ enum fkm_status fkmi_cuda_tensor_map(struct fkmi_cuda *cuda, const struct fkmi_c
 	const uint64_t strides[RANK - 1] = {m->row_stride_bytes, m->stride_bytes};
 	const uint32_t box[RANK] = {m->box_columns, m->box_rows, 1}, steps[RANK] = {1, 1, 1};
 	FKMI_TRY(fkmi_cuda_enter(cuda));
-	enum fkm_status status = fkmi_cuda_check(
-		cuda->driver,
-		cuda->driver->tensor_map(map, m->type, RANK, (void *)(uintptr_t)m->address, sizes, strides, box, steps, 0,
-								 m->swizzle, m->l2_promotion, 0),
-		"cuTensorMapEncodeTiled", FKM_ERROR_BACKEND);
+	enum fkm_status status =
+		fkmi_cuda_check(cuda->driver,
+						cuda->driver->tensor_map(map, m->type, RANK, (void *)(uintptr_t)m->address, sizes, strides, box,
+												 steps, 0, m->swizzle, m->l2_promotion, 0),
+						"cuTensorMapEncodeTiled", FKM_ERROR_BACKEND);
 	fkmi_cuda_leave(cuda);
 	return status;
 }

@@ -190,9 +190,9 @@ static enum fkm_status adopt_queue(struct fkmi_opencl *opencl, cl_command_queue 
 	const struct fkmi_opencl_driver *driver = opencl->driver;
 	cl_command_queue_properties properties = 0;
 	cl_context context = NULL;
-	cl_int result = driver->clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof opencl->id, &opencl->id, NULL);
+	cl_int result = driver->clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof(cl_device_id), &opencl->id, NULL);
 	if (result == CL_SUCCESS)
-		result = driver->clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof context, &context, NULL);
+		result = driver->clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof(cl_context), &context, NULL);
 	if (result == CL_SUCCESS)
 		result = driver->clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
 	FKMI_TRY(fkmi_opencl_check(result, "clGetCommandQueueInfo of native_queue", FKM_ERROR_INVALID_ARGUMENT));

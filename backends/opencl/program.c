@@ -88,7 +88,7 @@ static cl_int set_arguments(const struct fkmi_opencl *opencl, cl_kernel kernel, 
 		}
 		cl_mem buffer = argument->value.ref.base;
 		cl_long offset = buffer != NULL ? argument->value.ref.offset : 0;
-		result = driver->clSetKernelArg(kernel, index++, sizeof buffer, &buffer);
+		result = driver->clSetKernelArg(kernel, index++, sizeof(cl_mem), &buffer);
 		if (result == CL_SUCCESS)
 			result = driver->clSetKernelArg(kernel, index++, sizeof offset, &offset);
 	}

@@ -93,6 +93,7 @@ static void check_capture(struct fkmi_cuda *cuda)
 	CHECK(graphs.end_capture(cuda->stream, &graph) == 0);
 	free(from);
 	CHECK(device->backend->fill(device, two, 0, BYTES) == FKM_OK);
+	CHECK(fkmi_cuda_enter(cuda) == FKM_OK); /* graphs belong to a context */
 	CHECK(graphs.instantiate(&executable, graph, 0) == 0);
 	for (int i = 0; i < 2; i++) {
 		CHECK(graphs.launch(executable, cuda->stream) == 0);
@@ -102,6 +103,7 @@ static void check_capture(struct fkmi_cuda *cuda)
 	}
 	CHECK(graphs.destroy_executable(executable) == 0);
 	CHECK(graphs.destroy_graph(graph) == 0);
+	fkmi_cuda_leave(cuda);
 	device->backend->free(device, one);
 	device->backend->free(device, two);
 	free(to);

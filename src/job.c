@@ -112,7 +112,7 @@ enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_re
 	work->plan_request = (struct fkmi_plan_request){
 		.backend = work->backend,
 		.limits = &work->device->limits,
-		.problem = &request->problem,
+		.problem = &work->request.problem,
 		.kernel = forced,
 		.chunk_rows = params->chunk_rows,
 		.memory_bytes = params->workspace != NULL ? params->workspace_bytes : context->memory_budget_bytes,
@@ -367,16 +367,22 @@ enum fkm_status fkmi_work_load_labels(struct fkmi_work *work)
 
 /* ---- running ---- */
 
+enum fkm_status fkmi_work_zero_sums(struct fkmi_work *work)
+{
+	const struct fkmi_problem *p = &work->job.problem;
+	const int64_t weights = p->b * p->k * (int64_t)sizeof(int64_t);
+	FKMI_TRY(work->backend->fill(work->device, work->job.sums, 0, weights * p->d));
+	return work->backend->fill(work->device, work->job.weight_sums, 0, weights);
+}
+
 enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate accumulate)
 {
 	const struct fkmi_backend *backend = work->backend;
 	const struct fkmi_job *job = &work->job;
 	const struct fkmi_problem *p = &job->problem;
 	double before = fkmi_now();
-	if (accumulate == FKMI_ACCUMULATE_FULL) {
-		FKMI_TRY(backend->fill(work->device, job->sums, 0, p->b * p->k * p->d * (int64_t)sizeof(int64_t)));
-		FKMI_TRY(backend->fill(work->device, job->weight_sums, 0, p->b * p->k * (int64_t)sizeof(int64_t)));
-	}
+	if (accumulate == FKMI_ACCUMULATE_FULL)
+		FKMI_TRY(fkmi_work_zero_sums(work));
 	const bool fused = job->plan.fused;
 	FKMI_TRY(backend->prepare(work->device, job));
 	for (int64_t row = 0; row < p->n; row += job->plan.chunk_rows) {

@@ -66,6 +66,9 @@ enum fkm_status fkmi_work_load_start(struct fkmi_work *work);
 /* Labels from the request's labels; fails where one is out of range. */
 enum fkm_status fkmi_work_load_labels(struct fkmi_work *work);
 
+/* sums and weight_sums of all problems become 0, as FULL needs them. */
+enum fkm_status fkmi_work_zero_sums(struct fkmi_work *work);
+
 /* prepare and assign of all active problems; accumulate says what becomes of the sums. */
 enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate accumulate);
 

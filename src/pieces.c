@@ -40,8 +40,7 @@ static enum fkm_status update(struct fkmi_work *work, struct fkm_fit_result *res
 	FKMI_TRY(fkmi_work_load_start(work));
 	FKMI_TRY(fkmi_work_load_labels(work));
 	double before = fkmi_now();
-	FKMI_TRY(backend->fill(work->device, job->sums, 0, p->b * p->k * p->d * (int64_t)sizeof(int64_t)));
-	FKMI_TRY(backend->fill(work->device, job->weight_sums, 0, p->b * p->k * (int64_t)sizeof(int64_t)));
+	FKMI_TRY(fkmi_work_zero_sums(work));
 	const struct fkmi_span all = {0, p->n};
 	FKMI_TRY(backend->accumulate(work->device, job, all, FKMI_ACCUMULATE_FULL));
 	if (p->empty == FKM_EMPTY_RELOCATE)

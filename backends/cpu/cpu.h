@@ -45,7 +45,7 @@ void fkmi_cpu_load_row(const struct fkmi_job *job, int64_t b, int64_t i, double 
 /* Weight of row i of problem b; 1 without weights. */
 double fkmi_cpu_weight(const struct fkmi_job *job, int64_t b, int64_t i);
 
-/* ---- exact.c: section 1, dispatched to the best instruction set ---- */
+/* ---- assign/isa.c: section 1, dispatched to the best instruction set ---- */
 /* D(x, c) of two rows of doubles. */
 double fkmi_cpu_distance(const double *x, const double *c, int64_t d);
 /* Adds sign * q (section 3.2; sign +1 or -1) of a row of doubles to sums: scale[j] = 2^g_j, weight = w (1: none). */

@@ -304,7 +304,6 @@ static uint64_t relabel(const int32_t *at, const int32_t *index, int32_t *labels
 const struct fkmi_cpu_isa ISA = {
 	.points = POINTS,
 	.centroids = CENTROIDS,
-	.fused = FUSED,
 	.block = BLOCK,
 	.pack = pack_any,
 	.sweep = sweep_any,

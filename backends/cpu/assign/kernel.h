@@ -73,7 +73,6 @@ struct fkmi_cpu_certify {
 struct fkmi_cpu_isa {
 	int32_t points, centroids; /* of a tile */
 	int32_t block;             /* most dimensions that a sweep takes at a time */
-	bool fused;                /* multiply-adds round once */
 	void (*pack)(const struct fkmi_cpu_pack *);
 	void (*sweep)(const struct fkmi_cpu_sweep *, enum fkmi_cpu_sweep_kind);
 	/* The lanes whose label is not certain. */

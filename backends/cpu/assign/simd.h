@@ -30,13 +30,13 @@
 
 /* Lanes of a vector; whether v_fma rounds once. */
 #if defined(FKMI_ISA_AVX512)
-enum { LANES = 16, FUSED = 1 };
+enum { LANES = 16 };
 #elif defined(FKMI_ISA_AVX2)
-enum { LANES = 8, FUSED = 1 };
+enum { LANES = 8 };
 #elif defined(__ARM_NEON)
-enum { LANES = 4, FUSED = 1 };
+enum { LANES = 4 };
 #else
-enum { LANES = 4, FUSED = 0 };
+enum { LANES = 4 };
 #endif
 
 typedef float vfloat __attribute__((vector_size(4 * LANES)));

@@ -28,13 +28,11 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-/* Lanes of a vector; whether v_fma rounds once. */
+/* Lanes of a vector. */
 #if defined(FKMI_ISA_AVX512)
 enum { LANES = 16 };
 #elif defined(FKMI_ISA_AVX2)
 enum { LANES = 8 };
-#elif defined(__ARM_NEON)
-enum { LANES = 4 };
 #else
 enum { LANES = 4 };
 #endif

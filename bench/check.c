@@ -84,6 +84,7 @@ struct comparison {
 	const float *centroids;
 	const int32_t *labels;
 	int64_t rows;
+	bool every; /* row after row, not random ones */
 	atomic_llong differing;
 	atomic_bool failed;
 };
@@ -99,7 +100,7 @@ static void compare_share(void *argument, int thread, int threads)
 	}
 	int64_t end = comparison->rows * (thread + 1) / threads;
 	for (int64_t i = comparison->rows * thread / threads; i < end; i++) {
-		int64_t row = (int64_t)(random_word((uint64_t)i) % (uint64_t)(s->b * s->n));
+		int64_t row = comparison->every ? i : (int64_t)(random_word((uint64_t)i) % (uint64_t)(s->b * s->n));
 		for (int64_t j = 0; j < s->d; j++)
 			x[j] = value_at(comparison->points, s->dtype, row * s->d + j);
 		const float *centroids = comparison->centroids + row / s->n * s->k * s->d;
@@ -112,9 +113,14 @@ static void compare_share(void *argument, int thread, int threads)
 bool check_labels(const struct shape *shape, const void *points, const float *centroids, const int32_t *labels,
 				  int64_t rows, int threads, struct check *check)
 {
-	struct comparison comparison = {
-		.shape = shape, .points = points, .centroids = centroids, .labels = labels, .rows = rows};
+	const int64_t all = shape->b * shape->n;
+	struct comparison comparison = {.shape = shape,
+									.points = points,
+									.centroids = centroids,
+									.labels = labels,
+									.rows = rows < all ? rows : all,
+									.every = rows >= all};
 	run_threads(threads, compare_share, &comparison);
-	*check = (struct check){rows, atomic_load(&comparison.differing)};
+	*check = (struct check){comparison.rows, atomic_load(&comparison.differing)};
 	return !atomic_load(&comparison.failed);
 }

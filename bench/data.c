@@ -25,7 +25,7 @@ static uint32_t float_bits(float value)
 	return bits;
 }
 
-/* Nearest, ties to even, for |value| < 65520 (normal deviates are far below); what is below 2^-14 is rounded to 0. */
+/* Nearest, ties to even. */
 static uint16_t to_f16(float value)
 {
 	uint32_t bits = float_bits(value), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
@@ -40,7 +40,7 @@ static uint16_t to_bf16(float value)
 	return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static void store(void *array, enum fkm_dtype dtype, int64_t i, float value)
+void data_store(void *array, enum fkm_dtype dtype, int64_t i, float value)
 {
 	if (dtype == FKM_F32)
 		((float *)array)[i] = value;
@@ -63,9 +63,9 @@ static void fill_share(void *argument, int thread, int threads)
 		uint64_t bits = random_word((uint64_t)p);
 		float u = (float)((bits >> 40) + 1) * 0x1p-24F, angle = (float)(bits & 0xffffff) * (two_pi * 0x1p-24F);
 		float radius = sqrtf(-2 * logf(u));
-		store(fill->array, fill->dtype, 2 * p, radius * cosf(angle));
+		data_store(fill->array, fill->dtype, 2 * p, radius * cosf(angle));
 		if (2 * p + 1 < fill->count)
-			store(fill->array, fill->dtype, 2 * p + 1, radius * sinf(angle));
+			data_store(fill->array, fill->dtype, 2 * p + 1, radius * sinf(angle));
 	}
 }
 

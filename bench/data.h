@@ -12,6 +12,9 @@ void data_fill(void *array, enum fkm_dtype dtype, int64_t count, int threads);
 /* Writes the start [b, K, d] of a fit of points [b, n, d]. */
 void data_start(const struct shape *shape, const void *points, void *start);
 
+/* array[i] = value, rounded to the type: |value| < 65520 for F16, where what is below 2^-14 becomes 0. */
+void data_store(void *array, enum fkm_dtype dtype, int64_t i, float value);
+
 /* The counter-th word of a sequence of random ones. */
 uint64_t random_word(uint64_t counter);
 

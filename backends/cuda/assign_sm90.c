@@ -222,7 +222,7 @@ static enum fkm_status launch(const struct run *r, const char *kernel, int64_t b
 static int64_t blocks_for(const struct run *r, int64_t work, int64_t each)
 {
 	enum { RESIDENT = 8 };
-	return least(divide_up(work, each), (int64_t)RESIDENT * r->cuda->gpu.device.limits.units);
+	return least(divide_up(work, each), (int64_t)RESIDENT * r->cuda->base.gpu.device.limits.units);
 }
 
 static struct fkmi_sm90_points points_of(const struct run *r)
@@ -268,8 +268,8 @@ enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_j
 	const struct layout *l = &r.layout;
 	if (r.copied)
 		FKMI_TRY(copy_points(&r));
-	FKMI_TRY(fkmi_cuda_fill(&gpu->device, fkmi_ref_add(r.scratch, l->problems), 0, l->zero_end - l->problems));
-	FKMI_TRY(fkmi_cuda_fill(&gpu->device, fkmi_ref_add(r.scratch, l->keys), 0xff, l->ones_end - l->keys));
+	FKMI_TRY(fkmi_runtime_fill(&gpu->device, fkmi_ref_add(r.scratch, l->problems), 0, l->zero_end - l->problems));
+	FKMI_TRY(fkmi_runtime_fill(&gpu->device, fkmi_ref_add(r.scratch, l->keys), 0xff, l->ones_end - l->keys));
 	struct fkmi_sm90_prepare a = {.centroids = place(job->centroids),
 								  .active = place(job->active),
 								  .state = place(job->state),
@@ -411,7 +411,7 @@ static enum fkm_status recheck(const struct run *r, struct fkmi_sm90_assign *ass
 	enum { SCAN_BLOCKS = 32 };
 	const struct fkmi_job *job = r->job;
 	const struct layout *l = &r->layout;
-	const int64_t units = r->cuda->gpu.device.limits.units;
+	const int64_t units = r->cuda->base.gpu.device.limits.units;
 	int32_t *counts = assign->row_counts, *starts = at(r, l->row_starts), b = assign->b, tile = r->shape->points;
 	FKMI_TRY(fkmi_cuda_launch(
 		r->cuda, &(struct fkmi_cuda_launch){.kernel = "fkmi_sm90_starts",

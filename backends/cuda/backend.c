@@ -1,30 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CUDA as a backend: its own device, memory and launches, the steps that GPUs share. */
+/* CUDA as a backend: what of devices and launches is its own, the rest and the steps from what GPUs share. */
 #include "cuda.h"
 
-const struct fkmi_gpu_driver fkmi_cuda_gpu_driver = {
-	.launch = fkmi_cuda_launch_gpu,
+/* Written by scripts/embed.sh: fat binaries, of which the driver takes what fits the device. */
+extern const unsigned char fkmi_cuda_image_common[];
+extern const unsigned char fkmi_cuda_image_sm90[];
+
+static const struct fkmi_runtime_image images[FKMI_CUDA_IMAGES] = {
+	[FKMI_CUDA_IMAGE_COMMON] = {"common", fkmi_cuda_image_common, 0},
+	[FKMI_CUDA_IMAGE_SM90] = {"sm_90a", fkmi_cuda_image_sm90, FKMI_CUDA_SM90},
+};
+
+static const struct fkmi_gpu_driver gpu_driver = {
+	.launch = fkmi_runtime_launch_gpu,
 	.prepare_native = fkmi_cuda_sm90_prepare,
 	.assign_native = fkmi_cuda_sm90_assign,
 };
+
+const struct fkmi_runtime fkmi_cuda_runtime = {
+	.backend = &fkmi_backend_cuda,
+	.driver = &gpu_driver,
+	.gpu_bytes = sizeof(struct fkmi_cuda),
+	.calls = &fkmi_cuda_driver.calls,
+#define NAME(member, cuda, hip, parameters) .member = #cuda,
+	.names = {FKMI_RUNTIME_FUNCTIONS(NAME)},
+#undef NAME
+	.attributes = {.units = FKMI_CU_MULTIPROCESSOR_COUNT,
+				   .max_group = FKMI_CU_MAX_THREADS_PER_BLOCK,
+				   .subgroup = FKMI_CU_WARP_SIZE,
+				   .local_bytes = FKMI_CU_SHARED_MEMORY_OPTIN,
+				   .memory_clock_khz = FKMI_CU_MEMORY_CLOCK_RATE,
+				   .memory_bus_bits = FKMI_CU_MEMORY_BUS_WIDTH},
+	.images = images,
+	.image_count = FKMI_CUDA_IMAGES,
+	.start = fkmi_cuda_driver_start,
+	.describe = fkmi_cuda_describe,
+	.identify = fkmi_cuda_identify,
+	.adopt = fkmi_cuda_adopt,
+	.acquire = fkmi_cuda_acquire,
+	.release = fkmi_cuda_release,
+	.enter = fkmi_cuda_enter,
+	.leave = fkmi_cuda_leave,
+	.launch = fkmi_cuda_launch_plain,
+};
+
+static enum fkm_status list(struct fkm_device_info *infos, int32_t capacity, int32_t *count)
+{
+	return fkmi_runtime_list(&fkmi_cuda_runtime, infos, capacity, count);
+}
+
+static enum fkm_status open(const struct fkmi_open_params *params, struct fkmi_device **device)
+{
+	return fkmi_runtime_open(&fkmi_cuda_runtime, params, device);
+}
 
 static const char *const feature_names[] = {"sm_80", "sm_90a", NULL};
 
 const struct fkmi_backend fkmi_backend_cuda = {
 	.name = "cuda",
 	.feature_names = feature_names,
-	.list = fkmi_cuda_list,
-	.open = fkmi_cuda_open,
-	.close = fkmi_cuda_close,
+	.list = list,
+	.open = open,
 	.tiles = fkmi_cuda_tiles,
 	.scratch_bytes = fkmi_cuda_scratch_bytes,
 	.fuses = fkmi_cuda_fuses,
-	.alloc = fkmi_cuda_alloc,
-	.free = fkmi_cuda_free,
-	.upload = fkmi_cuda_upload,
-	.download = fkmi_cuda_download,
-	.copy = fkmi_cuda_copy,
-	.fill = fkmi_cuda_fill,
-	.wait = fkmi_cuda_wait,
+	FKMI_RUNTIME_MEMORY,
 	FKMI_GPU_STEPS,
 };

@@ -3,7 +3,6 @@
 #ifndef FKMI_CUDA_H
 #define FKMI_CUDA_H
 
-#include "backends/gpu/gpu.h"
 #include "driver.h"
 
 /* Bits of fkmi_limits.features, for fkmi_tile.needs. */
@@ -15,56 +14,31 @@ enum {
 /* The code embedded in the library. */
 enum fkmi_cuda_image { FKMI_CUDA_IMAGE_COMMON, FKMI_CUDA_IMAGE_SM90, FKMI_CUDA_IMAGES };
 
-struct fkmi_cuda_kernel {
-	char name[64];
-	fkmi_cu_function function; /* NULL: the slot is free */
-	int32_t local_bytes;       /* dynamic shared memory that it may use by now */
-};
-
-enum { FKMI_CUDA_KERNEL_SLOTS = 256 };
-
 /* An open CUDA device: a context and a stream. */
 struct fkmi_cuda {
-	struct fkmi_gpu gpu; /* first */
+	struct fkmi_runtime_gpu base; /* first */
 	const struct fkmi_cuda_driver *driver;
-	fkmi_cu_device ordinal;
 	fkmi_cu_context context; /* the device's primary context, or the one of the caller's stream */
-	fkmi_cu_stream stream;
-	bool owns_context; /* retained */
-	bool owns_stream;
-	fkmi_cu_module modules[FKMI_CUDA_IMAGES];                /* NULL: not for this device */
-	struct fkmi_cuda_kernel kernels[FKMI_CUDA_KERNEL_SLOTS]; /* a hash table by name */
-	int32_t kernel_count;
+	bool owns_context;       /* retained */
 };
 
 /* ---- backend.c ---- */
-extern const struct fkmi_gpu_driver fkmi_cuda_gpu_driver;
+extern const struct fkmi_runtime fkmi_cuda_runtime;
 
-/* ---- device.c ---- */
-enum fkm_status fkmi_cuda_list(struct fkm_device_info *infos, int32_t capacity, int32_t *count);
-enum fkm_status fkmi_cuda_open(const struct fkmi_open_params *params, struct fkmi_device **device);
-void fkmi_cuda_close(struct fkmi_device *device);
-/* The device's context becomes the thread's current one; leave() gives back what was. Every call of the driver that
- * needs a context stands between the two, so that the caller's own current context is left alone. */
-enum fkm_status fkmi_cuda_enter(struct fkmi_cuda *cuda);
-void fkmi_cuda_leave(struct fkmi_cuda *cuda);
+static inline enum fkm_status fkmi_cuda_check(fkmi_cu_result result, const char *what, enum fkm_status other)
+{
+	return fkmi_runtime_check(&fkmi_cuda_runtime, result, what, other);
+}
 
-/* ---- memory.c: as in backend.h. fill, copy and uploads of up to 16 KiB neither wait nor refer to host memory later,
- * so a stream capture takes them; longer uploads and every download wait for the stream. ---- */
-enum fkm_status fkmi_cuda_alloc(struct fkmi_device *device, int64_t bytes, struct fkmi_ref *memory);
-void fkmi_cuda_free(struct fkmi_device *device, struct fkmi_ref memory);
-enum fkm_status fkmi_cuda_upload(struct fkmi_device *device, struct fkmi_ref to, const void *from, int64_t bytes);
-enum fkm_status fkmi_cuda_download(struct fkmi_device *device, void *to, struct fkmi_ref from, int64_t bytes);
-enum fkm_status fkmi_cuda_copy(struct fkmi_device *device, struct fkmi_ref to, struct fkmi_ref from, int64_t bytes);
-enum fkm_status fkmi_cuda_fill(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes);
-enum fkm_status fkmi_cuda_wait(struct fkmi_device *device);
+/* ---- device.c: members of fkmi_cuda_runtime ---- */
+enum fkm_status fkmi_cuda_identify(fkmi_cu_device device, struct fkmi_runtime_facts *facts);
+enum fkm_status fkmi_cuda_adopt(struct fkmi_runtime_gpu *gpu, const struct fkmi_open_params *params);
+enum fkm_status fkmi_cuda_acquire(struct fkmi_runtime_gpu *gpu);
+void fkmi_cuda_release(struct fkmi_runtime_gpu *gpu);
+fkmi_cu_result fkmi_cuda_enter(struct fkmi_runtime_gpu *gpu);
+void fkmi_cuda_leave(struct fkmi_runtime_gpu *gpu);
 
 /* ---- launch.c ---- */
-/* Loads the embedded code into the current context, and unloads what was loaded, also after a failure (both between
- * enter and leave). */
-enum fkm_status fkmi_cuda_load(struct fkmi_cuda *cuda);
-void fkmi_cuda_unload(struct fkmi_cuda *cuda);
-
 struct fkmi_cuda_launch {
 	const char *kernel; /* extern "C" name in either image */
 	int64_t blocks;     /* 0: nothing is launched */
@@ -75,8 +49,8 @@ struct fkmi_cuda_launch {
 	void **arguments;    /* one pointer to the value of each parameter */
 };
 enum fkm_status fkmi_cuda_launch(struct fkmi_cuda *cuda, const struct fkmi_cuda_launch *launch);
-/* The same for the common steps: fkmi_gpu_driver.launch. */
-enum fkm_status fkmi_cuda_launch_gpu(struct fkmi_gpu *gpu, const struct fkmi_gpu_launch *launch);
+/* The same without what only CUDA has: fkmi_runtime.launch. */
+enum fkm_status fkmi_cuda_launch_plain(struct fkmi_runtime_gpu *gpu, const struct fkmi_runtime_launch *launch);
 
 struct fkmi_cuda_kernel_facts {
 	int registers, local_bytes; /* per thread; local memory is spills and arrays */

@@ -7,10 +7,7 @@
 #ifndef FKMI_CUDA_DRIVER_H
 #define FKMI_CUDA_DRIVER_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "error.h"
+#include "backends/gpu/runtime.h"
 
 typedef int fkmi_cu_result; /* CUresult */
 typedef int fkmi_cu_device; /* CUdevice: the ordinal's handle */
@@ -18,14 +15,14 @@ typedef void *fkmi_cu_context;
 typedef void *fkmi_cu_stream;
 typedef void *fkmi_cu_module;
 typedef void *fkmi_cu_function;
-typedef uint64_t fkmi_cu_pointer; /* CUdeviceptr */
+typedef fkmi_runtime_pointer fkmi_cu_pointer; /* CUdeviceptr */
 
 /* Results that are told apart. */
 enum {
-	FKMI_CU_SUCCESS = 0,
-	FKMI_CU_OUT_OF_MEMORY = 2,
-	FKMI_CU_NO_DEVICE = 100,
-	FKMI_CU_NOT_FOUND = 500,
+	FKMI_CU_SUCCESS = FKMI_RUNTIME_SUCCESS,
+	FKMI_CU_OUT_OF_MEMORY = FKMI_RUNTIME_OUT_OF_MEMORY,
+	FKMI_CU_NO_DEVICE = FKMI_RUNTIME_NO_DEVICE,
+	FKMI_CU_NOT_FOUND = FKMI_RUNTIME_NOT_FOUND,
 };
 
 enum {
@@ -82,37 +79,17 @@ enum {
 enum { FKMI_CU_SWIZZLE_NONE = 0, FKMI_CU_SWIZZLE_32B = 1, FKMI_CU_SWIZZLE_64B = 2, FKMI_CU_SWIZZLE_128B = 3 };
 enum { FKMI_CU_L2_PROMOTION_NONE = 0, FKMI_CU_L2_PROMOTION_128B = 2, FKMI_CU_L2_PROMOTION_256B = 3 };
 
-/* member, exact symbol, parameters */
+/* What only CUDA has, or has in another way than HIP: member, exact symbol, parameters. */
 #define FKMI_CUDA_FUNCTIONS(X)                                                                                         \
 	X(init, cuInit, (unsigned flags))                                                                                  \
-	X(version, cuDriverGetVersion, (int *version))                                                                     \
 	X(error_name, cuGetErrorName, (fkmi_cu_result result, const char **name))                                          \
 	X(error_string, cuGetErrorString, (fkmi_cu_result result, const char **text))                                      \
-	X(device_count, cuDeviceGetCount, (int *count))                                                                    \
-	X(device_get, cuDeviceGet, (fkmi_cu_device * device, int ordinal))                                                 \
-	X(device_name, cuDeviceGetName, (char *name, int bytes, fkmi_cu_device device))                                    \
-	X(device_attribute, cuDeviceGetAttribute, (int *value, int attribute, fkmi_cu_device device))                      \
-	X(device_memory, cuDeviceTotalMem_v2, (size_t *bytes, fkmi_cu_device device))                                      \
 	X(primary_retain, cuDevicePrimaryCtxRetain, (fkmi_cu_context * context, fkmi_cu_device device))                    \
 	X(primary_release, cuDevicePrimaryCtxRelease_v2, (fkmi_cu_device device))                                          \
 	X(context_push, cuCtxPushCurrent_v2, (fkmi_cu_context context))                                                    \
 	X(context_pop, cuCtxPopCurrent_v2, (fkmi_cu_context * context))                                                    \
 	X(context_device, cuCtxGetDevice, (fkmi_cu_device * device))                                                       \
-	X(stream_create, cuStreamCreate, (fkmi_cu_stream * stream, unsigned flags))                                        \
-	X(stream_destroy, cuStreamDestroy_v2, (fkmi_cu_stream stream))                                                     \
 	X(stream_context, cuStreamGetCtx, (fkmi_cu_stream stream, fkmi_cu_context * context))                              \
-	X(stream_wait, cuStreamSynchronize, (fkmi_cu_stream stream))                                                       \
-	X(memory_alloc, cuMemAlloc_v2, (fkmi_cu_pointer * memory, size_t bytes))                                           \
-	X(memory_free, cuMemFree_v2, (fkmi_cu_pointer memory))                                                             \
-	X(memory_info, cuMemGetInfo_v2, (size_t *free_bytes, size_t *total_bytes))                                         \
-	X(copy_up, cuMemcpyHtoDAsync_v2, (fkmi_cu_pointer to, const void *from, size_t bytes, fkmi_cu_stream stream))      \
-	X(copy_down, cuMemcpyDtoHAsync_v2, (void *to, fkmi_cu_pointer from, size_t bytes, fkmi_cu_stream stream))          \
-	X(copy_within, cuMemcpyDtoDAsync_v2,                                                                               \
-	  (fkmi_cu_pointer to, fkmi_cu_pointer from, size_t bytes, fkmi_cu_stream stream))                                 \
-	X(fill, cuMemsetD8Async, (fkmi_cu_pointer to, unsigned char byte, size_t bytes, fkmi_cu_stream stream))            \
-	X(module_load, cuModuleLoadData, (fkmi_cu_module * module, const void *image))                                     \
-	X(module_unload, cuModuleUnload, (fkmi_cu_module module))                                                          \
-	X(module_function, cuModuleGetFunction, (fkmi_cu_function * function, fkmi_cu_module module, const char *name))    \
 	X(function_get, cuFuncGetAttribute, (int *value, int attribute, fkmi_cu_function function))                        \
 	X(function_set, cuFuncSetAttribute, (fkmi_cu_function function, int attribute, int value))                         \
 	X(launch, cuLaunchKernelEx,                                                                                        \
@@ -123,22 +100,21 @@ enum { FKMI_CU_L2_PROMOTION_NONE = 0, FKMI_CU_L2_PROMOTION_128B = 2, FKMI_CU_L2_
 	   int l2_promotion, int out_of_bounds))
 
 struct fkmi_cuda_driver {
+	struct fkmi_runtime_calls calls;
 #define FKMI_CUDA_MEMBER(member, symbol, parameters) fkmi_cu_result(*member) parameters;
 	FKMI_CUDA_FUNCTIONS(FKMI_CUDA_MEMBER)
 #undef FKMI_CUDA_MEMBER
 };
 
-/*
- * The driver, opened on the first call of the process (environment FKM_CUDA_LIBRARY: a path in place of libcuda.so.1)
- * and initialised. FKM_ERROR_NO_DEVICE with the reason: no library, a symbol missing, too old, or it does not start.
- */
-enum fkm_status fkmi_cuda_driver_open(const struct fkmi_cuda_driver **driver);
+extern struct fkmi_cuda_driver fkmi_cuda_driver;
 
 /*
- * FKM_OK for a result of 0. Else fails with "<what> failed: <name> (<code>), <text>" and FKM_ERROR_OUT_OF_MEMORY,
- * FKM_ERROR_DEVICE_LOST for a result after which the context is useless, or, for any other, the status given.
+ * Opens the driver on the first call of the process (environment FKM_CUDA_LIBRARY: a path in place of libcuda.so.1) and
+ * initialises it: fkmi_runtime.start. FKM_ERROR_NO_DEVICE with the reason: no library, a symbol missing, too old, or it
+ * does not start.
  */
-enum fkm_status fkmi_cuda_check(const struct fkmi_cuda_driver *driver, fkmi_cu_result result, const char *what,
-								enum fkm_status other);
+enum fkm_status fkmi_cuda_driver_start(void);
+/* fkmi_runtime.describe */
+void fkmi_cuda_describe(fkmi_cu_result result, const char **name, const char **text);
 
 #endif

@@ -77,7 +77,7 @@ static void check_memory(struct fkmi_device *device)
 static void check_capture(struct fkmi_cuda *cuda)
 {
 	enum { BYTES = 9000 };
-	struct fkmi_device *device = &cuda->gpu.device;
+	struct fkmi_device *device = &cuda->base.gpu.device;
 	struct fkmi_ref one, two;
 	unsigned char *from = malloc(BYTES), *to = malloc(BYTES), expected[BYTES];
 	void *graph = NULL, *executable = NULL;
@@ -86,24 +86,24 @@ static void check_capture(struct fkmi_cuda *cuda)
 	memcpy(expected, from, BYTES);
 	CHECK(device->backend->alloc(device, BYTES, &one) == FKM_OK);
 	CHECK(device->backend->alloc(device, BYTES, &two) == FKM_OK);
-	CHECK(graphs.begin_capture(cuda->stream, GLOBAL_CAPTURE) == 0);
+	CHECK(graphs.begin_capture(cuda->base.stream, GLOBAL_CAPTURE) == 0);
 	CHECK(device->backend->upload(device, one, from, BYTES) == FKM_OK);
 	CHECK(device->backend->fill(device, two, 1, BYTES) == FKM_OK);
 	CHECK(device->backend->copy(device, two, one, BYTES - 1) == FKM_OK);
-	CHECK(graphs.end_capture(cuda->stream, &graph) == 0);
+	CHECK(graphs.end_capture(cuda->base.stream, &graph) == 0);
 	free(from);
 	CHECK(device->backend->fill(device, two, 0, BYTES) == FKM_OK);
-	CHECK(fkmi_cuda_enter(cuda) == FKM_OK); /* graphs belong to a context */
+	CHECK(fkmi_runtime_enter(&cuda->base) == FKM_OK); /* graphs belong to a context */
 	CHECK(graphs.instantiate(&executable, graph, 0) == 0);
 	for (int i = 0; i < 2; i++) {
-		CHECK(graphs.launch(executable, cuda->stream) == 0);
+		CHECK(graphs.launch(executable, cuda->base.stream) == 0);
 		CHECK(device->backend->download(device, to, two, BYTES) == FKM_OK);
 		CHECK(memcmp(to, expected, BYTES - 1) == 0 && to[BYTES - 1] == 1);
 		CHECK(device->backend->fill(device, one, 0, BYTES) == FKM_OK);
 	}
 	CHECK(graphs.destroy_executable(executable) == 0);
 	CHECK(graphs.destroy_graph(graph) == 0);
-	fkmi_cuda_leave(cuda);
+	fkmi_runtime_leave(&cuda->base);
 	device->backend->free(device, one);
 	device->backend->free(device, two);
 	free(to);
@@ -113,9 +113,9 @@ static void check_capture(struct fkmi_cuda *cuda)
 static void check_code(struct fkmi_cuda *cuda)
 {
 	struct fkmi_cuda_kernel_facts facts;
-	CHECK(fkmi_cuda_kernel_facts(cuda, "fkmi_cuda_store", &facts) == FKM_OK);
-	printf("fkmi_cuda_store: %d registers, code for sm_%d\n", facts.registers, facts.binary_version);
-	if (cuda->gpu.device.limits.architecture == 900)
+	CHECK(fkmi_cuda_kernel_facts(cuda, "fkmi_store", &facts) == FKM_OK);
+	printf("fkmi_store: %d registers, code for sm_%d\n", facts.registers, facts.binary_version);
+	if (cuda->base.gpu.device.limits.architecture == 900)
 		CHECK(facts.binary_version == 90);
 	CHECK(facts.local_bytes == 0);
 }
@@ -127,17 +127,17 @@ static void check_stream(const struct fkmi_cuda *owner)
 	fkmi_cu_context popped;
 	fkmi_cu_stream stream = NULL;
 	CHECK(driver->context_push(owner->context) == 0);
-	CHECK(driver->stream_create(&stream, NON_BLOCKING) == 0);
+	CHECK(driver->calls.stream_create(&stream, NON_BLOCKING) == 0);
 	CHECK(driver->context_pop(&popped) == 0);
 	struct fkmi_device *device;
 	CHECK(fkmi_backend_cuda.open(&(struct fkmi_open_params){.native_queue = stream}, &device) == FKM_OK);
-	CHECK(((struct fkmi_cuda *)device)->stream == stream && !((struct fkmi_cuda *)device)->owns_context);
+	CHECK(((struct fkmi_cuda *)device)->base.stream == stream && !((struct fkmi_cuda *)device)->owns_context);
 	check_capture((struct fkmi_cuda *)device); /* the first launch of the kernel that it uses */
 	check_memory(device);
 	fkmi_backend_cuda.close(device);
 	CHECK(driver->context_push(owner->context) == 0);
-	CHECK(driver->stream_wait(stream) == 0);
-	CHECK(driver->stream_destroy(stream) == 0);
+	CHECK(driver->calls.stream_wait(stream) == 0);
+	CHECK(driver->calls.stream_destroy(stream) == 0);
 	CHECK(driver->context_pop(&popped) == 0);
 }
 
@@ -173,7 +173,7 @@ static void check_rounds(struct fkmi_cuda *owner)
 		device->backend->free(device, memory);
 		fkmi_backend_cuda.close(device);
 		CHECK(owner->driver->context_push(owner->context) == 0);
-		CHECK(owner->driver->memory_info(i == 0 ? &before : &after, &total) == 0);
+		CHECK(owner->driver->calls.memory_info(i == 0 ? &before : &after, &total) == 0);
 		CHECK(owner->driver->context_pop(&popped) == 0);
 	}
 	printf("free memory after 1 round %zu, after %d more %zu\n", before, ROUNDS, after);

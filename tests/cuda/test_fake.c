@@ -67,8 +67,8 @@ static void test_limits(void **state)
 	fake_cuda_reset(&hopper);
 	struct fkmi_cuda *cuda;
 	expect(open_device(&(struct fkmi_open_params){.device = 1}, &cuda), FKM_OK);
-	const struct fkmi_limits *limits = &cuda->gpu.device.limits;
-	assert_string_equal(cuda->gpu.device.name, "Fake GPU 1");
+	const struct fkmi_limits *limits = &cuda->base.gpu.device.limits;
+	assert_string_equal(cuda->base.gpu.device.name, "Fake GPU 1");
 	assert_int_equal(limits->memory_bytes, (int64_t)1 << 30);
 	assert_int_equal(limits->units, 132);
 	assert_int_equal(limits->local_bytes, 232448);
@@ -79,7 +79,7 @@ static void test_limits(void **state)
 	assert_int_equal(limits->fp64, 1);
 	assert_int_equal(limits->host_memory, 0);
 	assert_true(limits->bytes_per_second > 4.3e12 && limits->bytes_per_second < 4.5e12);
-	fkmi_backend_cuda.close(&cuda->gpu.device);
+	fkmi_backend_cuda.close(&cuda->base.gpu.device);
 	expect_no_misuse();
 	expect_nothing_alive();
 }
@@ -104,10 +104,10 @@ static void test_architectures(void **state)
 		fake_cuda_reset(&setup);
 		struct fkmi_cuda *cuda;
 		expect(open_device(&(struct fkmi_open_params){.device = 0}, &cuda), FKM_OK);
-		assert_int_equal(cuda->gpu.device.limits.architecture, cases[i].architecture);
-		assert_int_equal(cuda->gpu.device.limits.features, cases[i].features);
-		assert_int_equal(cuda->modules[FKMI_CUDA_IMAGE_SM90] != NULL, cases[i].major == 9);
-		fkmi_backend_cuda.close(&cuda->gpu.device);
+		assert_int_equal(cuda->base.gpu.device.limits.architecture, cases[i].architecture);
+		assert_int_equal(cuda->base.gpu.device.limits.features, cases[i].features);
+		assert_int_equal(cuda->base.modules[FKMI_CUDA_IMAGE_SM90] != NULL, cases[i].major == 9);
+		fkmi_backend_cuda.close(&cuda->base.gpu.device);
 		expect_nothing_alive();
 	}
 }
@@ -200,13 +200,13 @@ static void test_caller_stream(void **state)
 	assert_int_equal(cuCtxPopCurrent_v2(&popped), 0);
 	struct fkmi_cuda *cuda;
 	expect(open_device(&(struct fkmi_open_params){.device = 0, .native_queue = stream}, &cuda), FKM_OK);
-	assert_string_equal(cuda->gpu.device.name, "Fake GPU 1");
+	assert_string_equal(cuda->base.gpu.device.name, "Fake GPU 1");
 	assert_null(fake_cuda_current());
 	struct fkmi_ref memory;
-	expect(fkmi_backend_cuda.alloc(&cuda->gpu.device, 1000, &memory), FKM_OK);
-	expect(fkmi_backend_cuda.fill(&cuda->gpu.device, memory, 7, 1000), FKM_OK);
-	fkmi_backend_cuda.free(&cuda->gpu.device, memory);
-	fkmi_backend_cuda.close(&cuda->gpu.device);
+	expect(fkmi_backend_cuda.alloc(&cuda->base.gpu.device, 1000, &memory), FKM_OK);
+	expect(fkmi_backend_cuda.fill(&cuda->base.gpu.device, memory, 7, 1000), FKM_OK);
+	fkmi_backend_cuda.free(&cuda->base.gpu.device, memory);
+	fkmi_backend_cuda.close(&cuda->base.gpu.device);
 	expect_no_misuse();
 	assert_int_equal(fake_cuda_report().contexts, 1);
 	assert_int_equal(fake_cuda_report().streams, 1);
@@ -226,7 +226,7 @@ static void test_memory(void **state)
 	fake_cuda_reset(&hopper);
 	struct fkmi_cuda *cuda;
 	expect(open_device(&(struct fkmi_open_params){.device = 0}, &cuda), FKM_OK);
-	struct fkmi_device *device = &cuda->gpu.device;
+	struct fkmi_device *device = &cuda->base.gpu.device;
 	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
 		const int64_t bytes = sizes[i];
 		struct fkmi_ref one, two;
@@ -272,24 +272,24 @@ static void test_budget(void **state)
 	struct fkmi_cuda *cuda;
 	struct fkmi_ref memory;
 	expect(open_device(&(struct fkmi_open_params){.memory_budget_bytes = 5000}, &cuda), FKM_OK);
-	assert_int_equal(cuda->gpu.device.limits.memory_bytes, 5000);
-	expect(fkmi_backend_cuda.alloc(&cuda->gpu.device, 5001, &memory), FKM_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(cuda->base.gpu.device.limits.memory_bytes, 5000);
+	expect(fkmi_backend_cuda.alloc(&cuda->base.gpu.device, 5001, &memory), FKM_ERROR_OUT_OF_MEMORY);
 	expect_message("5001 bytes of device memory are needed, 5000 are the most allowed");
 	assert_null(memory.base);
-	expect(fkmi_backend_cuda.alloc(&cuda->gpu.device, 5000, &memory), FKM_OK);
-	fkmi_backend_cuda.free(&cuda->gpu.device, memory);
-	fkmi_backend_cuda.close(&cuda->gpu.device);
+	expect(fkmi_backend_cuda.alloc(&cuda->base.gpu.device, 5000, &memory), FKM_OK);
+	fkmi_backend_cuda.free(&cuda->base.gpu.device, memory);
+	fkmi_backend_cuda.close(&cuda->base.gpu.device);
 
 	/* More than there is, whatever the budget; and what somebody else has taken. */
 	expect(open_device(&(struct fkmi_open_params){.memory_budget_bytes = (int64_t)1 << 40}, &cuda), FKM_OK);
-	assert_int_equal(cuda->gpu.device.limits.memory_bytes, (int64_t)1 << 30);
-	expect(fkmi_backend_cuda.alloc(&cuda->gpu.device, 900 << 20, &memory), FKM_OK);
+	assert_int_equal(cuda->base.gpu.device.limits.memory_bytes, (int64_t)1 << 30);
+	expect(fkmi_backend_cuda.alloc(&cuda->base.gpu.device, 900 << 20, &memory), FKM_OK);
 	struct fkmi_ref second = memory;
-	expect(fkmi_backend_cuda.alloc(&cuda->gpu.device, 200 << 20, &second), FKM_ERROR_OUT_OF_MEMORY);
+	expect(fkmi_backend_cuda.alloc(&cuda->base.gpu.device, 200 << 20, &second), FKM_ERROR_OUT_OF_MEMORY);
 	expect_message("cannot allocate 209715200 bytes of device memory");
 	assert_null(second.base);
-	fkmi_backend_cuda.free(&cuda->gpu.device, memory);
-	fkmi_backend_cuda.close(&cuda->gpu.device);
+	fkmi_backend_cuda.free(&cuda->base.gpu.device, memory);
+	fkmi_backend_cuda.close(&cuda->base.gpu.device);
 	expect_no_misuse();
 	expect_nothing_alive();
 }
@@ -305,24 +305,24 @@ static void test_launch(void **state)
 	const struct fkmi_gpu_arg arguments[] = {fkmi_gpu_i32(1), fkmi_gpu_place((struct fkmi_ref){0})};
 	struct fkmi_gpu_launch launch = {
 		.kernel = "fkmi_some", .groups = 3, .group = 128, .argument_count = 2, .arguments = arguments};
-	expect(cuda->gpu.driver->launch(&cuda->gpu, &launch), FKM_OK);
+	expect(cuda->base.gpu.driver->launch(&cuda->base.gpu, &launch), FKM_OK);
 	launch.local_bytes = 200000; /* more than a kernel has without asking */
-	expect(cuda->gpu.driver->launch(&cuda->gpu, &launch), FKM_OK);
+	expect(cuda->base.gpu.driver->launch(&cuda->base.gpu, &launch), FKM_OK);
 	int calls = fake_cuda_report().calls;
-	expect(cuda->gpu.driver->launch(&cuda->gpu, &launch), FKM_OK);
+	expect(cuda->base.gpu.driver->launch(&cuda->base.gpu, &launch), FKM_OK);
 	assert_int_equal(fake_cuda_report().calls - calls, 3); /* push, launch, pop: found and allowed before */
 	launch.groups = 0;
-	expect(cuda->gpu.driver->launch(&cuda->gpu, &launch), FKM_OK);
+	expect(cuda->base.gpu.driver->launch(&cuda->base.gpu, &launch), FKM_OK);
 	assert_int_equal(fake_cuda_report().launches, 3);
 	launch.groups = 1;
 	launch.local_bytes = 300000;
-	expect(cuda->gpu.driver->launch(&cuda->gpu, &launch), FKM_ERROR_BACKEND);
+	expect(cuda->base.gpu.driver->launch(&cuda->base.gpu, &launch), FKM_ERROR_BACKEND);
 	expect_message("giving kernel fkmi_some 300000 bytes of shared memory");
 	launch.kernel = "unknown";
-	expect(cuda->gpu.driver->launch(&cuda->gpu, &launch), FKM_ERROR_BACKEND);
+	expect(cuda->base.gpu.driver->launch(&cuda->base.gpu, &launch), FKM_ERROR_BACKEND);
 	expect_message("finding kernel unknown");
 	assert_null(fake_cuda_current());
-	fkmi_backend_cuda.close(&cuda->gpu.device);
+	fkmi_backend_cuda.close(&cuda->base.gpu.device);
 	expect_no_misuse();
 	expect_nothing_alive();
 }

@@ -202,11 +202,12 @@ static fkmi_cu_module module;
 static void launch_test(const char *kernel, uint32_t blocks, void **arguments)
 {
 	fkmi_cu_function function = NULL;
-	CHECK(fkmi_cuda_enter(cuda) == FKM_OK);
-	CHECK(cuda->driver->module_function(&function, module, kernel) == FKMI_CU_SUCCESS);
-	const struct fkmi_cu_launch_config config = {.grid = {blocks, 1, 1}, .block = {256, 1, 1}, .stream = cuda->stream};
+	CHECK(fkmi_runtime_enter(&cuda->base) == FKM_OK);
+	CHECK(cuda->driver->calls.module_function(&function, module, kernel) == FKMI_CU_SUCCESS);
+	const struct fkmi_cu_launch_config config = {
+		.grid = {blocks, 1, 1}, .block = {256, 1, 1}, .stream = cuda->base.stream};
 	CHECK(cuda->driver->launch(&config, function, arguments, NULL) == FKMI_CU_SUCCESS);
-	fkmi_cuda_leave(cuda);
+	fkmi_runtime_leave(&cuda->base);
 }
 
 static double now(void)
@@ -218,11 +219,12 @@ static double now(void)
 
 static void assign(const struct fkmi_job *job)
 {
-	struct fkmi_device *device = &cuda->gpu.device;
-	CHECK(fkmi_cuda_sm90_prepare(&cuda->gpu, job) == FKM_OK);
+	struct fkmi_device *device = &cuda->base.gpu.device;
+	CHECK(fkmi_cuda_sm90_prepare(&cuda->base.gpu, job) == FKM_OK);
 	for (int64_t row = 0; row < job->problem.n; row += job->plan.chunk_rows) {
 		int64_t rest = job->problem.n - row, rows = rest < job->plan.chunk_rows ? rest : job->plan.chunk_rows;
-		CHECK(fkmi_cuda_sm90_assign(&cuda->gpu, job, (struct fkmi_span){row, rows}, FKMI_ACCUMULATE_NONE) == FKM_OK);
+		CHECK(fkmi_cuda_sm90_assign(&cuda->base.gpu, job, (struct fkmi_span){row, rows}, FKMI_ACCUMULATE_NONE) ==
+			  FKM_OK);
 	}
 	(void)device;
 }
@@ -237,7 +239,7 @@ static int compare(const void *a, const void *b)
 static double time_assign(const struct fkmi_job *job)
 {
 	enum { BATCHES = 7 };
-	struct fkmi_device *device = &cuda->gpu.device;
+	struct fkmi_device *device = &cuda->base.gpu.device;
 	double times[BATCHES];
 	assign(job);
 	CHECK(device->backend->wait(device) == FKM_OK);
@@ -260,7 +262,7 @@ static double time_assign(const struct fkmi_job *job)
 
 static bool check(const struct fkmi_job *job, const struct test_case *c, int32_t expect, uint64_t (*found)[5])
 {
-	struct fkmi_device *device = &cuda->gpu.device;
+	struct fkmi_device *device = &cuda->base.gpu.device;
 	const struct fkmi_problem *p = &job->problem;
 	struct fkmi_ref counts;
 	CHECK(device->backend->alloc(device, sizeof *found, &counts) == FKM_OK);
@@ -283,7 +285,7 @@ static bool check(const struct fkmi_job *job, const struct test_case *c, int32_t
 
 static void sum_states(const struct fkmi_job *job, int64_t *changed, int64_t *rechecked, int64_t *ties)
 {
-	struct fkmi_device *device = &cuda->gpu.device;
+	struct fkmi_device *device = &cuda->base.gpu.device;
 	const int64_t bytes = job->problem.b * (int64_t)sizeof(struct fkmi_state);
 	struct fkmi_state *states = malloc((size_t)bytes);
 	CHECK(states != NULL);
@@ -299,7 +301,7 @@ static void sum_states(const struct fkmi_job *job, int64_t *changed, int64_t *re
 
 static void set_up(struct fkmi_job *job, const struct test_case *c)
 {
-	struct fkmi_device *device = &cuda->gpu.device;
+	struct fkmi_device *device = &cuda->base.gpu.device;
 	const struct fkmi_backend *backend = device->backend;
 	const struct fkmi_problem *p = &job->problem;
 	int32_t *active = malloc((size_t)p->b * sizeof *active);
@@ -341,7 +343,7 @@ static void set_up(struct fkmi_job *job, const struct test_case *c)
 
 static bool run(const struct test_case *c)
 {
-	struct fkmi_device *device = &cuda->gpu.device;
+	struct fkmi_device *device = &cuda->base.gpu.device;
 	const struct fkmi_backend *backend = device->backend;
 	struct fkmi_job job = {.problem = {.b = c->b,
 									   .n = c->n,
@@ -426,9 +428,9 @@ int main(int argc, char **argv)
 		printf("skipped: %s is not of compute capability 9.0\n", device->name);
 		return SKIP;
 	}
-	CHECK(fkmi_cuda_enter(cuda) == FKM_OK);
-	CHECK(cuda->driver->module_load(&module, fkmi_test_image_check) == FKMI_CU_SUCCESS);
-	fkmi_cuda_leave(cuda);
+	CHECK(fkmi_runtime_enter(&cuda->base) == FKM_OK);
+	CHECK(cuda->driver->calls.module_load(&module, fkmi_test_image_check) == FKMI_CU_SUCCESS);
+	fkmi_runtime_leave(&cuda->base);
 	int failed = 0;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		if (wanted(&cases[i], argc > 1 ? argv[1] : NULL) && !run(&cases[i])) {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/cuda/store.h"
+#include "kernels/common/store.h"
 
 enum { MAX_THINGS = 256, MAX_DEPTH = 16, DEFAULT_SHARED = 48 * 1024 };
 enum { INVALID_VALUE = 1, INVALID_IMAGE = 200, INVALID_CONTEXT = 201, INVALID_HANDLE = 400 };
@@ -553,8 +553,8 @@ static fkmi_cu_result run_store(void **arguments)
 	const struct fkmi_store_bytes *block = arguments[0];
 	const fkmi_cu_pointer to = *(const fkmi_cu_pointer *)arguments[1];
 	const int count = *(const int *)arguments[2];
-	if (count < 0 || count > (int)sizeof block->bytes || !is_memory(to, (size_t)count, "fkmi_cuda_store"))
-		return misuse(700, "fkmi_cuda_store of %d bytes", count);
+	if (count < 0 || count > (int)sizeof block->bytes || !is_memory(to, (size_t)count, "fkmi_store"))
+		return misuse(700, "fkmi_store of %d bytes", count);
 	memcpy((void *)(uintptr_t)to, block->bytes, (size_t)count);
 	return 0;
 }
@@ -576,7 +576,7 @@ fkmi_cu_result cuLaunchKernelEx(const struct fkmi_cu_launch_config *config, fkmi
 		return misuse(INVALID_VALUE, "%s launched with %u bytes of shared memory, allowed %d", kernel->name,
 					  config->shared_bytes, kernel->shared_bytes);
 	report.launches++;
-	return strcmp(kernel->name, "fkmi_cuda_store") == 0 ? run_store(arguments) : 0;
+	return strcmp(kernel->name, "fkmi_store") == 0 ? run_store(arguments) : 0;
 }
 
 fkmi_cu_result cuTensorMapEncodeTiled(struct fkmi_cu_tensor_map *map, int type, uint32_t rank, void *address,

@@ -15,6 +15,9 @@
 /* The driver's functions, declared from the table that the library uses. */
 #define FAKE_DECLARE(member, symbol, parameters) FAKE_EXPORT fkmi_cu_result symbol parameters;
 FKMI_CUDA_FUNCTIONS(FAKE_DECLARE)
+#define FAKE_DECLARE_SHARED(member, symbol, hip, parameters) FAKE_DECLARE(member, symbol, parameters)
+FKMI_RUNTIME_FUNCTIONS(FAKE_DECLARE_SHARED)
+#undef FAKE_DECLARE_SHARED
 #undef FAKE_DECLARE
 
 struct fake_cuda_setup {

@@ -66,6 +66,7 @@ struct fkmi_tile {
 	int64_t d_min, d_max; /* 0: no bound */
 	int64_t k_min, k_max;
 	int32_t points, centroids; /* tile size */
+	int32_t dims;              /* the kernel works on a multiple of these; 0: on d itself */
 	int64_t local_bytes;
 	double multiply_adds_per_second; /* per unit, rough, inner loop only: for ranking */
 	double seconds_per_tile;         /* overhead per tile of points, rough */

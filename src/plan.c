@@ -48,7 +48,8 @@ static double estimate(const struct fkmi_limits *limits, const struct fkmi_probl
 		rounds += ceil((double)problem->b * (double)divide_up(rest, tile->points) / units);
 
 	double padded_k = (double)divide_up(problem->k, tile->centroids) * tile->centroids;
-	double multiply_adds = rounds * tile->points * padded_k * (double)problem->d;
+	double padded_d = tile->dims > 0 ? (double)divide_up(problem->d, tile->dims) * tile->dims : (double)problem->d;
+	double multiply_adds = rounds * tile->points * padded_k * padded_d;
 	double multiplying = multiply_adds / tile->multiply_adds_per_second;
 	double bytes =
 		(double)problem->b * (double)problem->n * (double)problem->d * (double)fkmi_dtype_bytes(problem->dtype);

@@ -41,6 +41,7 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 	 .k_max = 1 << 23,                                                                                                 \
 	 .points = (tile_points),                                                                                          \
 	 .centroids = (tile_centroids),                                                                                    \
+	 .dims = (most) < 128 ? (most) : 0,                                                                                \
 	 .local_bytes = (shared_bytes),                                                                                    \
 	 .multiply_adds_per_second = (factor) * ((most) < 128    ? (most) * 2.2e10                                         \
 											 : (k_least) > 1 ? 2.4e12                                                  \

@@ -13,8 +13,8 @@ static const struct fkmi_runtime_image images[FKMI_CUDA_IMAGES] = {
 
 static const struct fkmi_gpu_driver gpu_driver = {
 	.launch = fkmi_runtime_launch_gpu,
-	.prepare_native = fkmi_cuda_sm90_prepare,
-	.assign_native = fkmi_cuda_sm90_assign,
+	.prepare_native = fkmi_cuda_prepare,
+	.assign_native = fkmi_cuda_assign,
 };
 
 const struct fkmi_runtime fkmi_cuda_runtime = {

@@ -73,12 +73,15 @@ struct fkmi_cuda_matrices {
 enum fkm_status fkmi_cuda_tensor_map(struct fkmi_cuda *cuda, const struct fkmi_cuda_matrices *matrices,
 									 struct fkmi_cu_tensor_map *map);
 
-/* ---- tiles.c: planning ---- */
+/* ---- tiles.c: planning, and the steps by kernels of the backend's own ---- */
 const struct fkmi_tile *fkmi_cuda_tiles(int32_t *count);
 int64_t fkmi_cuda_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 								const struct fkmi_plan *plan);
 bool fkmi_cuda_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 					 const struct fkmi_tile *tile);
+enum fkm_status fkmi_cuda_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);
+enum fkm_status fkmi_cuda_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
+								 enum fkmi_accumulate accumulate);
 /* Where the scratch of a backend's own kernels begins in job->scratch: behind that of the common steps. */
 struct fkmi_ref fkmi_cuda_native_scratch(const struct fkmi_limits *limits, const struct fkmi_job *job);
 
@@ -92,6 +95,17 @@ bool fkmi_cuda_sm90_fuses(const struct fkmi_limits *limits, const struct fkmi_pr
 						  const struct fkmi_tile *tile);
 enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);
 enum fkm_status fkmi_cuda_sm90_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
+									  enum fkmi_accumulate accumulate);
+
+/* ---- assign_simt.c: the same for few dimensions ---- */
+extern const struct fkmi_tile fkmi_cuda_simt_tiles[];
+extern const int32_t fkmi_cuda_simt_tile_count;
+int64_t fkmi_cuda_simt_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+									 const struct fkmi_plan *plan);
+bool fkmi_cuda_simt_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+						  const struct fkmi_tile *tile);
+enum fkm_status fkmi_cuda_simt_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);
+enum fkm_status fkmi_cuda_simt_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
 									  enum fkmi_accumulate accumulate);
 
 #endif

@@ -1,21 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The assignment kernels of the CUDA backend, and what they need: pure functions, called before memory exists. */
+/* The assignment kernels of the CUDA backend: which kind a tile is of, and the calls that go to it. */
 #include <assert.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "cuda.h"
 
-enum { MOST_TILES = 32, ALIGNMENT = 256 };
+enum { MOST_TILES = 48, ALIGNMENT = 256 };
+
+/* Kernels with a host side of their own. */
+static const struct family {
+	const struct fkmi_tile *tiles;
+	const int32_t *tile_count;
+	int64_t (*scratch_bytes)(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+							 const struct fkmi_plan *plan); /* at fkmi_cuda_native_scratch() */
+	bool (*fuses)(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile);
+	enum fkm_status (*prepare)(struct fkmi_gpu *gpu, const struct fkmi_job *job);
+	enum fkm_status (*assign)(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
+							  enum fkmi_accumulate accumulate);
+} families[] = {
+	{fkmi_cuda_sm90_tiles, &fkmi_cuda_sm90_tile_count, fkmi_cuda_sm90_scratch_bytes, fkmi_cuda_sm90_fuses,
+	 fkmi_cuda_sm90_prepare, fkmi_cuda_sm90_assign},
+	{fkmi_cuda_simt_tiles, &fkmi_cuda_simt_tile_count, fkmi_cuda_simt_scratch_bytes, fkmi_cuda_simt_fuses,
+	 fkmi_cuda_simt_prepare, fkmi_cuda_simt_assign},
+};
+enum { FAMILIES = sizeof families / sizeof families[0] };
 
 static struct fkmi_tile table[MOST_TILES];
 static int32_t tile_count;
 
 static void fill_table(void)
 {
-	assert(fkmi_cuda_sm90_tile_count < MOST_TILES);
-	for (int32_t i = 0; i < fkmi_cuda_sm90_tile_count; i++)
-		table[tile_count++] = fkmi_cuda_sm90_tiles[i];
+	for (int f = 0; f < FAMILIES; f++) {
+		assert(tile_count + *families[f].tile_count < MOST_TILES);
+		for (int32_t i = 0; i < *families[f].tile_count; i++)
+			table[tile_count++] = families[f].tiles[i];
+	}
 	table[tile_count++] = fkmi_gpu_portable_tile;
+}
+
+/* NULL: the portable tile. */
+static const struct family *family_of(const struct fkmi_tile *tile)
+{
+	for (int f = 0; f < FAMILIES; f++)
+		for (int32_t i = 0; i < *families[f].tile_count; i++)
+			if (strcmp(families[f].tiles[i].name, tile->name) == 0)
+				return &families[f];
+	return NULL;
 }
 
 const struct fkmi_tile *fkmi_cuda_tiles(int32_t *count)
@@ -31,18 +62,14 @@ static int64_t round_up(int64_t bytes)
 	return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-static bool is_native(const struct fkmi_tile *tile)
-{
-	return (tile->needs & FKMI_CUDA_SM90) != 0;
-}
-
 int64_t fkmi_cuda_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 								const struct fkmi_plan *plan)
 {
+	const struct family *family = family_of(plan->tile);
 	int64_t common = fkmi_gpu_scratch_bytes(limits, problem, plan);
-	if (common < 0 || !is_native(plan->tile))
+	if (common < 0 || family == NULL)
 		return common;
-	int64_t native = fkmi_cuda_sm90_scratch_bytes(limits, problem, plan);
+	int64_t native = family->scratch_bytes(limits, problem, plan);
 	if (native < 0 || common > INT64_MAX - ALIGNMENT - native)
 		return -1;
 	return round_up(common) + native;
@@ -55,5 +82,17 @@ struct fkmi_ref fkmi_cuda_native_scratch(const struct fkmi_limits *limits, const
 
 bool fkmi_cuda_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile)
 {
-	return is_native(tile) && fkmi_cuda_sm90_fuses(limits, problem, tile);
+	const struct family *family = family_of(tile);
+	return family != NULL && family->fuses(limits, problem, tile);
+}
+
+enum fkm_status fkmi_cuda_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job)
+{
+	return family_of(job->plan.tile)->prepare(gpu, job);
+}
+
+enum fkm_status fkmi_cuda_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
+								 enum fkmi_accumulate accumulate)
+{
+	return family_of(job->plan.tile)->assign(gpu, job, span, accumulate);
 }

@@ -68,6 +68,9 @@ struct fkmi_gpu {
 	const struct fkmi_gpu_driver *driver;
 };
 
+/* Whether rows of points can be read `elements` (4 or 8) at a time. */
+bool fkmi_gpu_reads_wide(const struct fkmi_job *job, int64_t elements);
+
 /* The steps, for struct fkmi_backend of each GPU backend. */
 enum fkm_status fkmi_gpu_check_points(struct fkmi_device *device, const struct fkmi_job *job);
 enum fkm_status fkmi_gpu_check_weights(struct fkmi_device *device, const struct fkmi_job *job);

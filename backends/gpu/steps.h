@@ -40,9 +40,6 @@ enum fkm_status fkmi_gpu_run_elements(const struct fkmi_gpu_call *call, int64_t 
 /* Fills memory of the job, in order with the launches. */
 enum fkm_status fkmi_gpu_fill(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes);
 
-/* Whether rows of points can be read `elements` (4 or 8) at a time. */
-bool fkmi_gpu_reads_wide(const struct fkmi_job *job, int64_t elements);
-
 static inline int64_t fkmi_gpu_divide_up(int64_t a, int64_t b)
 {
 	return a / b + (a % b != 0);

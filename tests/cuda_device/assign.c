@@ -72,6 +72,46 @@ static const struct test_case cases[] = {
 	{.name = "f32-d100", .b = 1, .n = 5000, .k = 300, .d = 100, .dtype = FKM_F32, .centroids = 1},
 	{.name = "f32-d700", .b = 1, .n = 3000, .k = 300, .d = 700, .dtype = FKM_F32},
 	{.name = "f16-d20-copied", .b = 1, .n = 5000, .k = 300, .d = 20, .dtype = FKM_F16},
+	{.name = "simt-d1", .b = 2, .n = 9000, .k = 300, .d = 1, .dtype = FKM_F32, .kernel = "simt-d1"},
+	{.name = "simt-d2", .b = 2, .n = 9000, .k = 13, .d = 2, .dtype = FKM_F16, .kernel = "simt-d2", .centroids = 1},
+	{.name = "simt-ties", .b = 2, .n = 9000, .k = 60, .d = 3, .dtype = FKM_F32, .data = 3, .centroids = 3},
+	{.name = "simt-copies", .b = 2, .n = 9000, .k = 500, .d = 4, .dtype = FKM_F32, .centroids = 2, .kernel = "simt-d4"},
+	{.name = "simt-padded", .b = 3, .n = 5000, .k = 77, .d = 5, .dtype = FKM_BF16, .kernel = "simt-d6"},
+	{.name = "simt-offset",
+	 .b = 1,
+	 .n = 30000,
+	 .k = 256,
+	 .d = 8,
+	 .dtype = FKM_F32,
+	 .data = 5,
+	 .padding = 3,
+	 .offset = 1,
+	 .kernel = "simt-d8"},
+	{.name = "simt-outliers",
+	 .b = 1,
+	 .n = 30000,
+	 .k = 500,
+	 .d = 11,
+	 .dtype = FKM_F32,
+	 .data = 4,
+	 .centroids = 3,
+	 .kernel = "simt-d12"},
+	{.name = "simt-chunks",
+	 .b = 3,
+	 .n = 5000,
+	 .k = 4000,
+	 .d = 16,
+	 .dtype = FKM_F16,
+	 .chunk_rows = 1300,
+	 .kernel = "simt-d16"},
+	{.name = "simt-cosine",
+	 .b = 2,
+	 .n = 9000,
+	 .k = 300,
+	 .d = 13,
+	 .dtype = FKM_F32,
+	 .metric = FKM_METRIC_COSINE,
+	 .kernel = "simt-d16"},
 	{.name = "cosine-f16", .b = 2, .n = 5000, .k = 300, .d = 128, .dtype = FKM_F16, .metric = FKM_METRIC_COSINE},
 	{.name = "cosine-f32",
 	 .b = 1,
@@ -174,15 +214,7 @@ static const struct test_case cases[] = {
 	 .dtype = FKM_F32,
 	 .rows_checked = 512,
 	 .timed = true},
-	{.name = "colour",
-	 .b = 1,
-	 .n = 8388608,
-	 .k = 256,
-	 .d = 3,
-	 .dtype = FKM_F32,
-	 .rows_checked = 8192,
-	 .timed = true,
-	 .kernel = "sm90-copy-d16"},
+	{.name = "colour", .b = 1, .n = 8388608, .k = 256, .d = 3, .dtype = FKM_F32, .rows_checked = 8192, .timed = true},
 	{.name = "pq-subspace",
 	 .b = 16,
 	 .n = 262144,
@@ -190,8 +222,7 @@ static const struct test_case cases[] = {
 	 .d = 8,
 	 .dtype = FKM_F32,
 	 .rows_checked = 8192,
-	 .timed = true,
-	 .kernel = "sm90-copy-d16"},
+	 .timed = true},
 	{.name = "online-mid", .b = 1, .n = 32768, .k = 256, .d = 128, .dtype = FKM_F16, .timed = true},
 	{.name = "online-small", .b = 1, .n = 8192, .k = 256, .d = 64, .dtype = FKM_F16, .timed = true},
 };
@@ -219,14 +250,12 @@ static double now(void)
 
 static void assign(const struct fkmi_job *job)
 {
-	struct fkmi_device *device = &cuda->base.gpu.device;
-	CHECK(fkmi_cuda_sm90_prepare(&cuda->base.gpu, job) == FKM_OK);
+	const struct fkmi_backend *backend = cuda->base.gpu.device.backend;
+	CHECK(backend->prepare(&cuda->base.gpu.device, job) == FKM_OK);
 	for (int64_t row = 0; row < job->problem.n; row += job->plan.chunk_rows) {
 		int64_t rest = job->problem.n - row, rows = rest < job->plan.chunk_rows ? rest : job->plan.chunk_rows;
-		CHECK(fkmi_cuda_sm90_assign(&cuda->base.gpu, job, (struct fkmi_span){row, rows}, FKMI_ACCUMULATE_NONE) ==
-			  FKM_OK);
+		CHECK(backend->assign(&cuda->base.gpu.device, job, (struct fkmi_span){row, rows}, FKMI_ACCUMULATE_NONE) == FKM_OK);
 	}
-	(void)device;
 }
 
 static int compare(const void *a, const void *b)
@@ -360,7 +389,8 @@ static bool run(const struct test_case *c)
 											  .kernel = c->kernel,
 											  .chunk_rows = c->chunk_rows};
 	CHECK(fkmi_plan_make(&request, &job.plan, NULL) == FKM_OK);
-	CHECK(job.plan.tile->needs == FKMI_CUDA_SM90);
+	CHECK(job.plan.tile->needs != 0);
+	job.plan.fused = false; /* previous labels are looked at, too */
 	struct fkmi_ref block, points;
 	const int64_t bytes = fkmi_workspace_bytes(&job.problem, &job.plan);
 	CHECK(backend->alloc(device, bytes, &block) == FKM_OK);

@@ -20,7 +20,7 @@ enum { ALIGNMENT = 256, WARPS = FKMI_SIMT_THREADS / 32 };
 	 .centroids = FKMI_SIMT_CENTROIDS,                                                                                 \
 	 .dims = (dims_),                                                                                                  \
 	 .local_bytes = 4 * FKMI_SIMT_CHUNK_FLOATS + 8 * FKMI_LOCAL_SUMS,                                                  \
-	 .multiply_adds_per_second = 2.0e11 * (dims_) / ((dims_) + 2.0),                                                   \
+	 .multiply_adds_per_second = 1.4e11 * (dims_) / ((dims_) + 2.5),                                                   \
 	 .seconds_per_tile = 1e-6},
 const struct fkmi_tile fkmi_cuda_simt_tiles[] = {FKMI_SIMT_SHAPES(TILE)};
 const int32_t fkmi_cuda_simt_tile_count = sizeof fkmi_cuda_simt_tiles / sizeof fkmi_cuda_simt_tiles[0];

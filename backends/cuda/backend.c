@@ -4,10 +4,12 @@
 
 /* Written by scripts/embed.sh: fat binaries, of which the driver takes what fits the device. */
 extern const unsigned char fkmi_cuda_image_common[];
+extern const unsigned char fkmi_cuda_image_matrix[];
 extern const unsigned char fkmi_cuda_image_sm90[];
 
 static const struct fkmi_runtime_image images[FKMI_CUDA_IMAGES] = {
 	[FKMI_CUDA_IMAGE_COMMON] = {"common", fkmi_cuda_image_common, 0},
+	[FKMI_CUDA_IMAGE_MATRIX] = {"sm_80", fkmi_cuda_image_matrix, FKMI_CUDA_SM80},
 	[FKMI_CUDA_IMAGE_SM90] = {"sm_90a", fkmi_cuda_image_sm90, FKMI_CUDA_SM90},
 };
 

@@ -12,7 +12,7 @@ enum {
 };
 
 /* The code embedded in the library. */
-enum fkmi_cuda_image { FKMI_CUDA_IMAGE_COMMON, FKMI_CUDA_IMAGE_SM90, FKMI_CUDA_IMAGES };
+enum fkmi_cuda_image { FKMI_CUDA_IMAGE_COMMON, FKMI_CUDA_IMAGE_MATRIX, FKMI_CUDA_IMAGE_SM90, FKMI_CUDA_IMAGES };
 
 /* An open CUDA device: a context and a stream. */
 struct fkmi_cuda {

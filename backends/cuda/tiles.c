@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "backends/gpu/assign_matrix.h"
 #include "cuda.h"
 
 enum { MOST_TILES = 48, ALIGNMENT = 256 };
@@ -29,6 +30,12 @@ enum { FAMILIES = sizeof families / sizeof families[0] };
 static struct fkmi_tile table[MOST_TILES];
 static int32_t tile_count;
 
+#define MMA_TILE(id, d_least, d_most, steps)                                                                           \
+	FKMI_GPU_MATRIX_TILE("mma-", id, d_least, d_most, steps, FKMI_MATRIX_MMA_RESIDENT, FKMI_MATRIX_MMA_STREAMED,       \
+						 FKMI_CUDA_SM80, 1.1e12)
+static const struct fkmi_tile mma_tiles[] = {FKMI_MATRIX_SHAPES(MMA_TILE)};
+enum { MMA_TILES = sizeof mma_tiles / sizeof mma_tiles[0] };
+
 static void fill_table(void)
 {
 	for (int f = 0; f < FAMILIES; f++) {
@@ -36,6 +43,9 @@ static void fill_table(void)
 		for (int32_t i = 0; i < *families[f].tile_count; i++)
 			table[tile_count++] = families[f].tiles[i];
 	}
+	assert(tile_count + MMA_TILES < MOST_TILES);
+	for (int32_t i = 0; i < MMA_TILES; i++)
+		table[tile_count++] = mma_tiles[i];
 	table[tile_count++] = fkmi_gpu_portable_tile;
 }
 

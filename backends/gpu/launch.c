@@ -95,6 +95,7 @@ enum fkm_status fkmi_gpu_run(const struct fkmi_gpu_call *call, int64_t work)
 		.kernel = call->kernel,
 		.groups = work < MOST_GROUPS ? work : MOST_GROUPS,
 		.group = FKMI_GROUP,
+		.local_bytes = call->local_bytes,
 		.argument_count = call->count,
 		.arguments = call->arguments,
 	};

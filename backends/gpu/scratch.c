@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "assign_matrix.h"
 #include "steps.h"
 
 enum { ALIGNMENT = 256 };
@@ -43,17 +44,25 @@ static int64_t take(struct walk *walk, int64_t rows, int64_t columns, int64_t el
 	return offset;
 }
 
-static void place_tile(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p, int64_t rows)
+static void place_tile(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p,
+					   const struct fkmi_gpu_matrix_shape *matrix, int64_t rows)
 {
-	l->padded_k = fkmi_gpu_divide_up(p->k, FKMI_TILE_CENTROIDS) * FKMI_TILE_CENTROIDS;
-	l->padded_d = fkmi_gpu_divide_up(p->d, FKMI_TILE_DIMS) * FKMI_TILE_DIMS;
+	const int64_t centroids = matrix != NULL ? FKMI_MATRIX_MOST_CENTROIDS : FKMI_TILE_CENTROIDS;
+	const int64_t dims = matrix != NULL ? FKMI_MATRIX_SLAB : FKMI_TILE_DIMS;
+	l->padded_k = fkmi_gpu_divide_up(p->k, centroids) * centroids;
+	l->padded_d = matrix != NULL && matrix->padded_d != 0 ? matrix->padded_d : fkmi_gpu_divide_up(p->d, dims) * dims;
 	l->slots = 1;
 	while (l->slots < 2 * p->k)
 		l->slots *= 2;
 	l->mu = take(walk, p->b, l->padded_d, sizeof(float));
-	l->transposed = take(walk, p->b * p->d, l->padded_k, sizeof(float));
+	if (matrix != NULL) {
+		l->operands = take(walk, p->b * l->padded_k, l->padded_d, sizeof(uint16_t));
+		l->measures = take(walk, p->b, FKMI_MEASURES, sizeof(int32_t));
+	} else {
+		l->transposed = take(walk, p->b * p->d, l->padded_k, sizeof(float));
+		l->norms = take(walk, p->b, l->padded_k, sizeof(float));
+	}
 	l->halves = take(walk, p->b, l->padded_k, sizeof(float));
-	l->norms = take(walk, p->b, l->padded_k, sizeof(float));
 	l->norm_max = take(walk, p->b, 1, sizeof(int32_t));
 	l->table = take(walk, p->b, l->slots, sizeof(int32_t));
 	l->slot_of = take(walk, p->b, p->k, sizeof(int32_t));
@@ -151,8 +160,9 @@ struct fkmi_gpu_layout fkmi_gpu_layout_make(const struct fkmi_problem *problem, 
 	if (problem->n > INT32_MAX || problem->k > fkmi_gpu_portable_tile.k_max ||
 		problem->d > fkmi_gpu_portable_tile.d_max)
 		fixed.offset = -1;
-	if (fkmi_gpu_is_portable(plan->tile))
-		place_tile(&l, &fixed, problem, rows);
+	const struct fkmi_gpu_matrix_shape *matrix = fkmi_gpu_matrix_shape(plan->tile);
+	if (matrix != NULL || fkmi_gpu_is_portable(plan->tile))
+		place_tile(&l, &fixed, problem, matrix, rows);
 	struct walk end = fixed;
 	place_accumulate(&l, &end, problem, rows);
 	PLACE_OVER(place_update);

@@ -18,6 +18,7 @@ struct fkmi_gpu_call {
 	struct fkmi_device *device;
 	const struct fkmi_job *job;
 	const char *kernel;
+	int32_t local_bytes;
 	int32_t count;
 	struct fkmi_gpu_arg arguments[48];
 };
@@ -59,9 +60,10 @@ static inline int32_t fkmi_gpu_lanes(int64_t value)
 /* Offsets in bytes, and sizes that go with them. Parts of different steps lie on top of each other where one step's may
  * be overwritten by the other; what prepare leaves for assign, and what accumulate needs, do not. */
 struct fkmi_gpu_layout {
-	/* The portable tile: what prepare leaves, and the rows that assign could not decide at once. */
+	/* The portable and the matrix-core tiles: what prepare leaves, and the rows that assign could not decide at once. */
 	int64_t padded_k, padded_d, slots;
 	int64_t mu, transposed, halves, norms, norm_max, table, slot_of;
+	int64_t operands, measures;                       /* in place of transposed and norms: kernels/matrix/operands.h */
 	int64_t list_counts, listed, thresholds, scanned; /* list_counts: of listed, then of scanned */
 	/* accumulate */
 	bool local_sums;

@@ -16,18 +16,10 @@
 
 /* ---- prepare ---- */
 
-/* 2^p: brings the largest coordinate of the points to about 1. */
-FKMI_INLINE float fkmi_filter_scale(FKMI_GLOBAL const int64_t *state, int64_t b)
-{
-	int p = -fkmi_exponent(fkmi_bits_double(state[b * FKMI_STATE_MEMBERS + FKMI_STATE_POINT_MAX]));
-	p = p < -126 ? -126 : p > 126 ? 126 : p;
-	return (float)fkmi_power2(p);
-}
-
 enum { FKMI_MEAN_SETS = FKMI_GROUP / FKMI_MEAN_COLUMNS };
 
-/* mu = 2^p times the mean of some of the centroids, spread evenly; norm_max = 0. One group for FKMI_MEAN_COLUMNS
- * columns. */
+/* mu = 2^p times the mean of some of the centroids, spread evenly, as far as it is near the points' range, which some
+ * centroids may be far from; norm_max = 0. One group for FKMI_MEAN_COLUMNS columns. */
 FKMI_KERNEL fkmi_k_filter_mean(FKMI_ARG(const int32_t, active), FKMI_ARG(const double, centroids),
 							   FKMI_ARG(const int64_t, state), FKMI_ARG(float, mu), FKMI_ARG(int32_t, norm_max),
 							   int64_t k_count, int64_t d, int64_t padded_d, int64_t blocks, int64_t b_count)
@@ -51,7 +43,8 @@ FKMI_KERNEL fkmi_k_filter_mean(FKMI_ARG(const int32_t, active), FKMI_ARG(const d
 		if (set == 0 && j < padded_d) {
 			for (int other = 1; other < FKMI_MEAN_SETS; other++)
 				sum += buffer[other * FKMI_MEAN_COLUMNS + item];
-			mu[b * padded_d + j] = (float)(sum / (double)samples * (double)fkmi_filter_scale(state, b));
+			sum = sum / (double)samples * (double)fkmi_filter_scale(state, b);
+			mu[b * padded_d + j] = (float)(sum < -1 ? -1 : sum > 1 ? 1 : sum);
 		}
 		if (item == 0 && j == 0)
 			norm_max[b] = 0;
@@ -59,27 +52,7 @@ FKMI_KERNEL fkmi_k_filter_mean(FKMI_ARG(const int32_t, active), FKMI_ARG(const d
 	}
 }
 
-/* Hash of a coordinate; the sum over a row's is the row's. Zeros of both signs are equal. */
-FKMI_INLINE uint32_t fkmi_hash(double c, int64_t j)
-{
-	uint64_t bits = c == 0 ? 0 : (uint64_t)fkmi_double_bits(c);
-	bits = (bits ^ (uint64_t)j * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
-	bits = (bits ^ bits >> 32) * 0xD6E8FEB86659FD93u;
-	return (uint32_t)(bits >> 32);
-}
-
-FKMI_INLINE bool fkmi_same_row(FKMI_GLOBAL const double *a, FKMI_GLOBAL const double *b, int64_t d)
-{
-	for (int64_t j = 0; j < d; j++)
-		if (a[j] != b[j])
-			return false;
-	return true;
-}
-
-/*
- * Operands of each centroid, by an octet, and its entry in the table of different centroids: open addressing, `slots`
- * (a power of two) of a problem, -1: free. Equal centroids meet in one slot, which keeps the lowest of them.
- */
+/* Operands of each centroid, by an octet, and its entry in the table of different centroids. */
 FKMI_KERNEL fkmi_k_filter_operands(FKMI_ARG(const int32_t, active), FKMI_ARG(const double, centroids),
 								   FKMI_ARG(const int64_t, state), FKMI_ARG(const float, mu),
 								   FKMI_ARG(float, transposed), FKMI_ARG(float, halves), FKMI_ARG(float, norms),
@@ -129,18 +102,8 @@ FKMI_KERNEL fkmi_k_filter_operands(FKMI_ARG(const int32_t, active), FKMI_ARG(con
 			norms[b * padded + k] = real ? norm : 0.0f;
 			if (real) {
 				fkmi_max32(&norm_max[b], fkmi_float_bits(norm));
-				FKMI_GLOBAL int32_t *entries = table + b * slots;
-				int64_t slot = (uint32_t)hashes[octet] & (slots - 1);
-				for (;; slot = (slot + 1) & (slots - 1)) {
-					int32_t other = fkmi_compare_exchange32(&entries[slot], -1, (int32_t)k);
-					if (other == -1)
-						break;
-					if (fkmi_same_row(all + other * d, all + k * d, d)) {
-						fkmi_min32(&entries[slot], (int32_t)k);
-						break;
-					}
-				}
-				slot_of[b * k_count + k] = (int32_t)slot;
+				slot_of[b * k_count + k] =
+					fkmi_enter(table + b * slots, slots, all, (int32_t)k, d, (uint32_t)hashes[octet]);
 			}
 		}
 		FKMI_BARRIER();
@@ -172,8 +135,7 @@ enum {
 	FKMI_ITEM_CENTROIDS = 4,
 	FKMI_SIDE = FKMI_TILE_CENTROIDS / FKMI_ITEM_CENTROIDS,
 	FKMI_SLAB_POINTS = FKMI_TILE_DIMS * FKMI_TILE_POINTS, /* floats of FKMI_TILE_DIMS dimensions of a tile */
-	FKMI_SLAB_CENTROIDS = FKMI_TILE_DIMS * FKMI_TILE_CENTROIDS,
-	FKMI_CANDIDATES = 8
+	FKMI_SLAB_CENTROIDS = FKMI_TILE_DIMS * FKMI_TILE_CENTROIDS
 };
 
 /* The operands of one problem. */
@@ -209,79 +171,8 @@ struct fkmi_operands {
 		operands##_norm <= FKMI_FILTER_NORM_LIMIT && d <= FKMI_FILTER_DIMS_LIMIT,                                      \
 	}
 
-/* The row whose coordinates an item brings to local memory: item i those of row i % FKMI_TILE_POINTS of the tile, the
- * first half of the group the first half of each slab's dimensions. */
-struct fkmi_brought {
-	struct fkmi_points points;
-	int64_t row; /* index of the row's first element; -1: past the last row */
-	double factor;
-	bool wide; /* eight elements may be read at once */
-};
-
-enum { FKMI_BRINGS = FKMI_TILE_DIMS * FKMI_TILE_POINTS / FKMI_GROUP };
-
-/* i: the row, or -1. */
-FKMI_INLINE struct fkmi_brought fkmi_bring(const struct fkmi_points *p, int64_t b, int64_t i, int32_t wide)
-{
-	struct fkmi_brought from = {*p, -1, 1, wide != 0};
-	if (i >= 0) {
-		from.row = fkmi_row(p, b, i);
-		from.factor = fkmi_row_factor(p, b, i);
-	}
-	return from;
-}
-
-/* Reads coordinates j .. j+7 as bits; zeros past d. */
-FKMI_INLINE void fkmi_fetch(const struct fkmi_brought *from, int32_t j, int32_t d, uint32_t *raw)
-{
-	int32_t count = from->row < 0 ? 0 : d - j;
-	if (from->points.dtype == FKMI_TYPE_F32) {
-		FKMI_GLOBAL const uint32_t *x = (FKMI_GLOBAL const uint32_t *)from->points.data + (from->row + j);
-		if (from->wide && count >= FKMI_BRINGS) {
-			uint4 low = ((FKMI_GLOBAL const uint4 *)x)[0], high = ((FKMI_GLOBAL const uint4 *)x)[1];
-			raw[0] = low.x;
-			raw[1] = low.y;
-			raw[2] = low.z;
-			raw[3] = low.w;
-			raw[4] = high.x;
-			raw[5] = high.y;
-			raw[6] = high.z;
-			raw[7] = high.w;
-			return;
-		}
-		for (int i = 0; i < FKMI_BRINGS; i++)
-			raw[i] = i < count ? x[i] : 0;
-		return;
-	}
-	FKMI_GLOBAL const uint16_t *x = (FKMI_GLOBAL const uint16_t *)from->points.data + (from->row + j);
-	if (from->wide && count >= FKMI_BRINGS) {
-		uint4 all = *(FKMI_GLOBAL const uint4 *)x;
-		raw[0] = all.x;
-		raw[1] = all.y;
-		raw[2] = all.z;
-		raw[3] = all.w;
-		return;
-	}
-	for (int i = 0; i < FKMI_BRINGS; i += 2) {
-		uint32_t low = i < count ? x[i] : 0, high = i + 1 < count ? x[i + 1] : 0;
-		raw[i / 2] = high << 16 | low;
-	}
-}
-
-/* What the bits mean. */
-FKMI_INLINE void fkmi_decode(int32_t dtype, const uint32_t *raw, float *x)
-{
-	if (dtype == FKMI_TYPE_F32) {
-		for (int i = 0; i < FKMI_BRINGS; i++)
-			x[i] = fkmi_bits_float(raw[i]);
-	} else if (dtype == FKMI_TYPE_F16) {
-		for (int i = 0; i < FKMI_BRINGS; i++)
-			x[i] = fkmi_half_to_float((uint16_t)(raw[i / 2] >> (i % 2 * 16)));
-	} else {
-		for (int i = 0; i < FKMI_BRINGS; i++)
-			x[i] = fkmi_bits_float(i % 2 == 0 ? raw[i / 2] << 16 : raw[i / 2] & 0xffff0000u);
-	}
-}
+/* Item i brings coordinates of row i % FKMI_TILE_POINTS of the tile, the first half of the group the first FKMI_BRINGS of
+ * each slab's, the second half the others. */
 
 /* Puts coordinates j .. j+7 of y into a slab; returns what they add to the sum of squares. Past d, y is 0. */
 FKMI_INLINE float fkmi_put(const struct fkmi_brought *from, const struct fkmi_operands *operands, int32_t j,
@@ -306,12 +197,6 @@ struct fkmi_found {
 	float best[FKMI_ITEM_POINTS], second[FKMI_ITEM_POINTS];
 	int32_t at[FKMI_ITEM_POINTS];
 	float squares; /* this item's part of the sum of squares of the row that it brings */
-};
-
-/* Where candidates go; FKMI_CANDIDATES of each of the tile's rows. */
-struct fkmi_gathered {
-	FKMI_LOCAL int32_t *candidates, *counts;
-	FKMI_LOCAL const float *thresholds;
 };
 
 FKMI_INLINE void fkmi_keep_best(struct fkmi_found *found, float score[FKMI_ITEM_POINTS][FKMI_ITEM_CENTROIDS], int32_t k)
@@ -476,7 +361,7 @@ FKMI_KERNEL fkmi_k_filter(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKM
 	FKMI_LOCAL_ARRAY(float4, slabs_x, 2 * FKMI_SLAB_POINTS / 4);
 	FKMI_LOCAL_ARRAY(float4, slabs_z, 2 * FKMI_SLAB_CENTROIDS / 4);
 	FKMI_LOCAL_ARRAY(float, squares, FKMI_GROUP);
-	FKMI_LOCAL_ARRAY(int32_t, counts, 5); /* changed, listed, scanned; where the last two go */
+	FKMI_LOCAL_ARRAY(int32_t, counts, FKMI_SETTLE_COUNTS);
 	const int item = fkmi_item();
 	FKMI_EACH(work, tiles)
 	{
@@ -488,92 +373,26 @@ FKMI_KERNEL fkmi_k_filter(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKM
 		fkmi_sweep(&from, &operands, slabs_x, slabs_z, &found, 0);
 		fkmi_combine_found(&found, (FKMI_LOCAL float *)slabs_x, (FKMI_LOCAL float *)slabs_z);
 		squares[item] = found.squares;
-		if (item < 3)
-			counts[item] = 0;
 		FKMI_BARRIER();
 
-		const int64_t at = b * n + row + first + item;
-		int32_t listed_at = -1, scanned_at = -1;
-		float threshold = 0;
+		struct fkmi_settled settled = {found.at[0], 0, FKMI_ROW_NONE};
 		if (item < FKMI_TILE_POINTS && first + item < rows) {
 			const float sum = squares[item] + squares[item + FKMI_TILE_POINTS];
 			const bool in_range = operands.usable && sum < FKMI_FILTER_SQUARES_LIMIT;
-			const int32_t before = labels[at], best = found.at[0];
-			if (previous != 0)
-				previous[at] = before;
 			if (in_range && !fast)
-				threshold = fkmi_filter_threshold(found.best[0], sum, operands.norms[best], operands.norm_max, d);
-			if (fast || (in_range && found.second[0] < threshold)) {
-				labels[at] = best;
-				if (before != best)
-					fkmi_local_add32(&counts[0], 1);
-			} else if (in_range) {
-				listed_at = fkmi_local_add32(&counts[1], 1);
-			} else {
-				scanned_at = fkmi_local_add32(&counts[2], 1);
-			}
+				settled.threshold =
+					fkmi_filter_threshold(found.best[0], sum, operands.norms[settled.label], operands.norm_max, d);
+			if (fast || (in_range && found.second[0] < settled.threshold))
+				settled.fate = FKMI_ROW_DECIDED;
+			else
+				settled.fate = in_range ? FKMI_ROW_LISTED : FKMI_ROW_SCANNED;
 		}
-		FKMI_BARRIER();
-		if (item == 0) {
-			FKMI_GLOBAL int64_t *s = counters + b * FKMI_STATE_MEMBERS;
-			if (counts[0] > 0)
-				fkmi_add64(&s[FKMI_STATE_CHANGED], counts[0]);
-			if (counts[1] + counts[2] > 0)
-				fkmi_add64(&s[FKMI_STATE_RECHECKED], counts[1] + counts[2]);
-			counts[3] = counts[1] > 0 ? fkmi_add32(&listed_count[b], counts[1]) : 0;
-			counts[4] = counts[2] > 0 ? fkmi_add32(&scanned_count[b], counts[2]) : 0;
-		}
-		FKMI_BARRIER();
-		if (listed_at >= 0) {
-			listed[b * rows + counts[3] + listed_at] = (int32_t)(first + item);
-			thresholds[b * rows + counts[3] + listed_at] = threshold;
-		}
-		if (scanned_at >= 0)
-			scanned[b * rows + counts[4] + scanned_at] = (int32_t)(first + item);
-		FKMI_BARRIER();
+		const struct fkmi_lists lists = {listed, thresholds, scanned, listed_count, scanned_count};
+		fkmi_settle(&settled, &lists, counts, counters, labels, previous, b, b * n + row, first + item, rows);
 	}
 }
 
 /* ---- recheck ---- */
-
-/* What f64 finds of a row: the nearest centroid, lowest index first, and whether another one is as near. */
-struct fkmi_verdict {
-	double distance;
-	int32_t label; /* -1: nothing yet */
-	int32_t tie;
-};
-
-FKMI_INLINE void fkmi_consider(struct fkmi_verdict *v, double distance, int32_t k)
-{
-	if (v->label < 0 || distance < v->distance) {
-		v->distance = distance;
-		v->label = k;
-		v->tie = 0;
-	} else if (distance == v->distance) {
-		v->label = k < v->label ? k : v->label;
-		v->tie = 1;
-	}
-}
-
-/* Writes a decided row's label, and counts. */
-FKMI_INLINE void fkmi_decide(FKMI_GLOBAL int32_t *label, FKMI_GLOBAL int64_t *state, struct fkmi_verdict v)
-{
-	int32_t before = *label;
-	*label = v.label;
-	if (before != v.label)
-		fkmi_add64(&state[FKMI_STATE_CHANGED], 1);
-	if (v.tie)
-		fkmi_add64(&state[FKMI_STATE_TIES], 1);
-}
-
-/* As fkmi_next, for the tiles that have listed rows. */
-FKMI_INLINE int64_t fkmi_next_listed(FKMI_GLOBAL const int32_t *active, FKMI_GLOBAL const int32_t *count, int64_t work,
-									 int64_t tiles, int64_t b_count)
-{
-	while (work < b_count * tiles && (!active[work / tiles] || work % tiles * FKMI_TILE_POINTS >= count[work / tiles]))
-		work += fkmi_groups();
-	return work;
-}
 
 /* Decides listed rows by their candidates; those with too many of them go to scanned. */
 FKMI_KERNEL fkmi_k_recheck(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_OPERANDS_ARGS,
@@ -600,8 +419,9 @@ FKMI_KERNEL fkmi_k_recheck(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FK
 	FKMI_LOCAL_ARRAY(int32_t, found_count, FKMI_TILE_POINTS);
 	FKMI_LOCAL_ARRAY(float, limits, FKMI_TILE_POINTS);
 	const int item = fkmi_item();
-	for (int64_t work = fkmi_next_listed(active, listed_count, fkmi_group(), tiles, b_count); work < b_count * tiles;
-		 work = fkmi_next_listed(active, listed_count, work + fkmi_groups(), tiles, b_count)) {
+	for (int64_t work = fkmi_next_listed(active, listed_count, fkmi_group(), tiles, FKMI_TILE_POINTS, b_count);
+		 work < b_count * tiles;
+		 work = fkmi_next_listed(active, listed_count, work + fkmi_groups(), tiles, FKMI_TILE_POINTS, b_count)) {
 		int64_t b = work / tiles, first = (work - b * tiles) * FKMI_TILE_POINTS;
 		const int64_t count = listed_count[b];
 		FKMI_OPERANDS_MAKE(operands, b);
@@ -614,34 +434,12 @@ FKMI_KERNEL fkmi_k_recheck(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FK
 		}
 		FKMI_BARRIER();
 		const struct fkmi_gathered gathered = {candidates, found_count, limits};
+		const struct fkmi_lists rest = {0, 0, scanned, 0, scanned_count};
 		struct fkmi_found unused;
 		fkmi_sweep(&from, &operands, slabs_x, slabs_z, &unused, &gathered);
 
-		FKMI_LOCAL double *buffer = (FKMI_LOCAL double *)slabs_x;
-		for (int round = 0; round < FKMI_TILE_POINTS / FKMI_OCTETS; round++) {
-			int r = round * FKMI_OCTETS + item / 8;
-			bool mine = first + r < count;
-			int64_t i = mine ? row + listed[b * rows + first + r] : 0;
-			int32_t found = mine ? found_count[r] : 0;
-			struct fkmi_verdict verdict = {0, -1, 0};
-			for (int c = 0; c < FKMI_CANDIDATES; c++) {
-				bool has = c < found && found <= FKMI_CANDIDATES;
-				int32_t k = has ? candidates[r * FKMI_CANDIDATES + c] : 0;
-				double part = 0;
-				if (has)
-					part = fkmi_partial_distance(&p, fkmi_row(&p, b, i), fkmi_row_factor(&p, b, i),
-												 centroids + (b * k_count + k) * d);
-				part = fkmi_sum8(buffer, part);
-				if (has)
-					fkmi_consider(&verdict, part, k);
-			}
-			if (mine && (item & 7) == 0) {
-				if (verdict.label >= 0)
-					fkmi_decide(&labels[b * n + i], counters + b * FKMI_STATE_MEMBERS, verdict);
-				else
-					scanned[b * rows + fkmi_add32(&scanned_count[b], 1)] = (int32_t)(i - row);
-			}
-		}
+		fkmi_decide_candidates(&p, centroids, k_count, labels, counters, &gathered, &rest, listed + b * rows + first,
+							   count - first, FKMI_TILE_POINTS, (FKMI_LOCAL double *)slabs_x, b, row, rows);
 		FKMI_BARRIER();
 	}
 }

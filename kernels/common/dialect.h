@@ -55,6 +55,10 @@ FKMI_INLINE int32_t fkmi_local_add32(FKMI_LOCAL int32_t *p, int32_t v)
 {
 	return atomic_add(p, v);
 }
+FKMI_INLINE void fkmi_local_max32(FKMI_LOCAL int32_t *p, int32_t v)
+{
+	atomic_max(p, v);
+}
 FKMI_INLINE int32_t fkmi_add32(FKMI_GLOBAL int32_t *p, int32_t v)
 {
 	return atomic_add(p, v);
@@ -155,6 +159,11 @@ FKMI_INLINE int32_t fkmi_count_bits(uint32_t v)
 #define FKMI_GLOBAL
 #define FKMI_LOCAL
 #define FKMI_LOCAL_ARRAY(type, name, count) __shared__ type name[count]
+/* CUDA and HIP only: a function of a lane that is a member, and the local memory that a launch asks for. */
+#define FKMI_LANE __device__ __forceinline__
+#define FKMI_DYNAMIC_LOCAL(name)                                                                                       \
+	extern __shared__ uint4 fkmi_dynamic_local[];                                                                      \
+	char *name = (char *)fkmi_dynamic_local
 #define FKMI_ARG(type, name) type *name##_base
 #define FKMI_USE(type, name) type *name = name##_base
 #define FKMI_BARRIER() __syncthreads()
@@ -176,6 +185,10 @@ FKMI_INLINE int64_t fkmi_groups(void)
 FKMI_INLINE int32_t fkmi_local_add32(int32_t *p, int32_t v)
 {
 	return atomicAdd(p, v);
+}
+FKMI_INLINE void fkmi_local_max32(int32_t *p, int32_t v)
+{
+	atomicMax(p, v);
 }
 FKMI_INLINE int32_t fkmi_add32(int32_t *p, int32_t v)
 {
@@ -238,6 +251,20 @@ FKMI_INLINE float fkmi_half_to_float(uint16_t bits)
 	float v;
 	asm("cvt.f32.f16 %0, %1;" : "=f"(v) : "h"(bits));
 	return v;
+#endif
+}
+FKMI_INLINE uint16_t fkmi_float_to_half(float v)
+{
+#if defined(__HIP__)
+	union {
+		_Float16 value;
+		uint16_t bits;
+	} u = {(_Float16)v};
+	return u.bits;
+#else
+	uint16_t bits;
+	asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(v));
+	return bits;
 #endif
 }
 FKMI_INLINE int32_t fkmi_count_bits(uint32_t v)

@@ -11,6 +11,7 @@
 #include "centroids.h"
 #include "seed.h"
 #include "certificate.h"
+#include "rows.h"
 #include "assign.h"
 #include "update.h"
 #include "relocate.h"

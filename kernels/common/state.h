@@ -37,6 +37,7 @@ enum {
 	FKMI_TILE_POINTS = 128,
 	FKMI_TILE_CENTROIDS = 64,
 	FKMI_TILE_DIMS = 16,
+	FKMI_CANDIDATES = 8,      /* of a listed row, before it is given up to the scan */
 	FKMI_MEAN_COLUMNS = 32,   /* of a group that averages centroids */
 	FKMI_FINISH_LANES = 32,   /* the most items that finish a cluster together */
 	FKMI_FINISH_COLUMNS = 4,  /* that each of them takes at a time */

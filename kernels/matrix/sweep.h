@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sweep of the matrix-core tiles: scores of FKMI_MATRIX_POINTS rows with all centroids, none of which reaches memory.
+ *
+ * A wave has FKMI_WAVE_POINTS points of its own; all waves share the centroids, which come stage by stage into one of
+ * two places in local memory while the other is multiplied. Points are brought once and stay in registers (STEPS
+ * fragments of 16 dimensions), or, where d is large (STEPS = 0), their slabs of 32 dimensions come with those of every
+ * tile of centroids. Rows in local memory are FKMI_MATRIX_PAD elements longer than what they hold.
+ */
+#ifndef FKMI_MATRIX_SWEEP_H
+#define FKMI_MATRIX_SWEEP_H
+
+template <int STEPS> struct fkmi_stage {
+	static constexpr int DIMS = STEPS == 0 ? FKMI_MATRIX_SLAB : STEPS * FKMI_MATRIX_STEP;
+	static constexpr int PITCH = DIMS + FKMI_MATRIX_PAD;
+	static constexpr int CENTROIDS = FKMI_MATRIX_CENTROIDS(STEPS, FKMI_RESIDENT, FKMI_STREAMED);
+	static constexpr int POINT_BYTES = STEPS == 0 ? FKMI_MATRIX_POINT_BYTES : 0;
+	static constexpr int BYTES = FKMI_MATRIX_STAGE_BYTES(STEPS, CENTROIDS);
+	static constexpr int NORMS = POINT_BYTES + CENTROIDS * PITCH * 2; /* offset */
+};
+
+/* ---- centroids: global to local memory ---- */
+
+/* Copies a stage's operands and halves; begin() starts, and end() is followed by a barrier. */
+template <int STEPS> struct fkmi_centroid_copy {
+	typedef fkmi_stage<STEPS> stage;
+	static constexpr int CHUNKS = stage::DIMS / 8; /* of 16 bytes, in a row */
+	static constexpr int COUNT = stage::CENTROIDS * CHUNKS, EACH = (COUNT + FKMI_GROUP - 1) / FKMI_GROUP;
+#if !defined(FKMI_MATRIX_MMA)
+	uint4 held[EACH], held_norms;
+#endif
+
+	static FKMI_LANE FKMI_LOCAL uint4 *place(FKMI_LOCAL char *to, int i)
+	{
+		return (FKMI_LOCAL uint4 *)(to + stage::POINT_BYTES + i / CHUNKS * (stage::PITCH * 2) + i % CHUNKS * 16);
+	}
+	static FKMI_LANE FKMI_LOCAL uint4 *norms_place(FKMI_LOCAL char *to)
+	{
+		return (FKMI_LOCAL uint4 *)(to + stage::NORMS) + fkmi_item();
+	}
+	static FKMI_LANE FKMI_GLOBAL const uint4 *source(const struct fkmi_matrix_operands *o, int32_t k, int32_t j, int i)
+	{
+		return (FKMI_GLOBAL const uint4 *)(o->rows + (int64_t)(k + i / CHUNKS) * o->padded_d + j + i % CHUNKS * 8);
+	}
+
+	FKMI_LANE void begin(const struct fkmi_matrix_operands *o, int32_t k, int32_t j, FKMI_LOCAL char *to)
+	{
+#pragma unroll
+		for (int each = 0; each < EACH; each++) {
+			const int i = each * FKMI_GROUP + fkmi_item();
+			if (COUNT % FKMI_GROUP == 0 || i < COUNT) {
+#if defined(FKMI_MATRIX_MMA)
+				fkmi_copy16(place(to, i), source(o, k, j, i));
+#else
+				held[each] = *source(o, k, j, i);
+#endif
+			}
+		}
+		if (fkmi_item() < stage::CENTROIDS / 4) {
+			FKMI_GLOBAL const uint4 *norms = (FKMI_GLOBAL const uint4 *)(o->halves + k) + fkmi_item();
+#if defined(FKMI_MATRIX_MMA)
+			fkmi_copy16(norms_place(to), norms);
+#else
+			held_norms = *norms;
+#endif
+		}
+	}
+
+	FKMI_LANE void end(FKMI_LOCAL char *to)
+	{
+#if defined(FKMI_MATRIX_MMA)
+		(void)to;
+		fkmi_copy_wait();
+#else
+#pragma unroll
+		for (int each = 0; each < EACH; each++) {
+			const int i = each * FKMI_GROUP + fkmi_item();
+			if (COUNT % FKMI_GROUP == 0 || i < COUNT)
+				*place(to, i) = held[each];
+		}
+		if (fkmi_item() < stage::CENTROIDS / 4)
+			*norms_place(to) = held_norms;
+#endif
+	}
+};
+
+/* ---- points: global memory to operands in local memory ---- */
+
+enum {
+	FKMI_BRING_PIECES = FKMI_MATRIX_SLAB / FKMI_BRINGS,       /* items that share a row of a slab */
+	FKMI_BRING_STRIDE = FKMI_GROUP / FKMI_BRING_PIECES,       /* rows between an item's */
+	FKMI_BRING_ROWS = FKMI_MATRIX_POINTS / FKMI_BRING_STRIDE, /* of an item */
+};
+
+/* An item's rows, its eight dimensions of each of them on the way, and what it knows of |X^|^2 and of the rounding. */
+struct fkmi_bringer {
+	struct fkmi_brought from[FKMI_BRING_ROWS];
+	uint32_t raw[FKMI_BRING_ROWS][FKMI_BRINGS];
+	float squares[FKMI_BRING_ROWS], residual[FKMI_BRING_ROWS];
+};
+
+FKMI_INLINE int fkmi_bring_row(int i)
+{
+	return fkmi_item() / FKMI_BRING_PIECES + i * FKMI_BRING_STRIDE;
+}
+
+FKMI_INLINE int fkmi_bring_piece(void)
+{
+	return fkmi_item() % FKMI_BRING_PIECES * FKMI_BRINGS;
+}
+
+FKMI_INLINE void fkmi_bringer_fetch(struct fkmi_bringer *bringer, int32_t j, int32_t d)
+{
+#pragma unroll
+	for (int i = 0; i < FKMI_BRING_ROWS; i++)
+		fkmi_fetch(&bringer->from[i], j + fkmi_bring_piece(), d, bringer->raw[i]);
+}
+
+/* Makes operands of dimensions j .. of what was fetched; measures: adds to squares and residual. */
+FKMI_INLINE void fkmi_bringer_put(struct fkmi_bringer *bringer, const struct fkmi_matrix_operands *o, int32_t j,
+								  FKMI_LOCAL char *to, bool measures)
+{
+	const int piece = fkmi_bring_piece();
+	float mu[FKMI_BRINGS];
+#pragma unroll
+	for (int e = 0; e < FKMI_BRINGS; e++)
+		mu[e] = o->shifts || measures ? o->mu[j + piece + e] : 0.0f;
+#pragma unroll
+	for (int i = 0; i < FKMI_BRING_ROWS; i++) {
+		const struct fkmi_brought *from = &bringer->from[i];
+		float x[FKMI_BRINGS];
+		uint32_t packed[FKMI_BRINGS / 2] = {0, 0, 0, 0};
+		fkmi_decode(from->points.dtype, bringer->raw[i], x);
+#pragma unroll
+		for (int e = 0; e < FKMI_BRINGS; e++) {
+			float y;
+			if (from->points.row_scale != 0)
+				y = (float)((double)x[e] * from->factor * (double)o->scale - (double)mu[e]);
+			else
+				y = FKMI_MULTIPLY_ADD(x[e], o->scale, o->shifts ? -mu[e] : 0.0f);
+			y *= FKMI_MATRIX_UNIT;
+			const uint16_t half = fkmi_matrix_round(y);
+			packed[e / 2] |= (uint32_t)half << (e % 2 * 16);
+			if (measures) {
+				const float rounded = fkmi_half_to_float(half), off = rounded - y;
+				const float shifted = o->shifts ? rounded : rounded - mu[e] * FKMI_MATRIX_UNIT;
+				bringer->squares[i] = FKMI_MULTIPLY_ADD(shifted, shifted, bringer->squares[i]);
+				bringer->residual[i] = FKMI_MULTIPLY_ADD(off, off, bringer->residual[i]);
+			}
+		}
+		uint4 eight;
+		eight.x = packed[0];
+		eight.y = packed[1];
+		eight.z = packed[2];
+		eight.w = packed[3];
+		*(FKMI_LOCAL uint4 *)(to + (fkmi_bring_row(i) * (FKMI_MATRIX_SLAB + FKMI_MATRIX_PAD) + piece) * 2) = eight;
+	}
+}
+
+/* The sums of row fkmi_item(), over the items that brought its pieces. The group calls it together. */
+FKMI_INLINE void fkmi_bringer_sum(const struct fkmi_bringer *bringer, FKMI_LOCAL char *local, float *squares,
+								  float *residual)
+{
+	FKMI_LOCAL float *sums = (FKMI_LOCAL float *)local;
+#pragma unroll
+	for (int i = 0; i < FKMI_BRING_ROWS; i++) {
+		const int place = fkmi_item() % FKMI_BRING_PIECES * FKMI_MATRIX_POINTS + fkmi_bring_row(i);
+		sums[place] = bringer->squares[i];
+		sums[FKMI_BRING_PIECES * FKMI_MATRIX_POINTS + place] = bringer->residual[i];
+	}
+	FKMI_BARRIER();
+	*squares = *residual = 0;
+	for (int part = 0; part < FKMI_BRING_PIECES; part++) {
+		*squares += sums[part * FKMI_MATRIX_POINTS + fkmi_item()];
+		*residual += sums[(FKMI_BRING_PIECES + part) * FKMI_MATRIX_POINTS + fkmi_item()];
+	}
+	FKMI_BARRIER();
+	/* in units of X */
+	*squares *= 1.0f / (FKMI_MATRIX_UNIT * FKMI_MATRIX_UNIT);
+}
+
+/* ---- scores ---- */
+
+/* Of a lane's point: the best score and the greatest of the others. The four scores of the group that has the best are
+ * kept, so that its place there need only be found once. */
+struct fkmi_best {
+	float best, second; /* second: without the kept group's other three */
+	float kept[4];
+	int32_t group; /* its first centroid, without the lane's own part */
+};
+
+/* What a lane does with the scores of its points: keeps the best, or lists all from a threshold on. */
+struct fkmi_best_taker {
+	struct fkmi_best points[FKMI_WAVE_FRAGMENTS][FKMI_LANE_POINTS];
+
+	FKMI_LANE void clear(void)
+	{
+#pragma unroll
+		for (int f = 0; f < FKMI_WAVE_FRAGMENTS; f++)
+#pragma unroll
+			for (int p = 0; p < FKMI_LANE_POINTS; p++) {
+				struct fkmi_best *s = &points[f][p];
+				s->best = s->second = -fkmi_bits_float(0x7f800000u);
+				s->kept[0] = s->kept[1] = s->kept[2] = s->kept[3] = s->best;
+				s->group = 0;
+			}
+	}
+
+	FKMI_LANE void take(int f, int p, const float (&v)[4], int32_t k, int lane, int group)
+	{
+		struct fkmi_best *s = &points[f][p];
+		const float most = FKMI_MAX(FKMI_MAX(v[0], v[1]), FKMI_MAX(v[2], v[3]));
+		const bool better = most > s->best;
+		(void)lane;
+		s->second = FKMI_MAX(s->second, FKMI_MIN(most, s->best));
+		s->best = FKMI_MAX(s->best, most);
+		if (better) {
+			s->group = k + fkmi_group_first(0, group);
+#pragma unroll
+			for (int i = 0; i < 4; i++)
+				s->kept[i] = v[i];
+		}
+	}
+};
+
+struct fkmi_list_taker {
+	FKMI_LOCAL int32_t *candidates, *counts;
+	float thresholds[FKMI_WAVE_FRAGMENTS][FKMI_LANE_POINTS];
+
+	FKMI_LANE void take(int f, int p, const float (&v)[4], int32_t k, int lane, int group)
+	{
+		const float threshold = thresholds[f][p];
+		if (!(FKMI_MAX(FKMI_MAX(v[0], v[1]), FKMI_MAX(v[2], v[3])) >= threshold))
+			return;
+		const int row =
+			fkmi_item() / FKMI_WAVE * FKMI_WAVE_POINTS + f * FKMI_FRAGMENT_POINTS + fkmi_lane_point(lane, p);
+		for (int i = 0; i < 4; i++) {
+			if (!(v[i] >= threshold))
+				continue;
+			const int32_t place = fkmi_local_add32(&counts[row], 1);
+			if (place < FKMI_CANDIDATES)
+				candidates[row * FKMI_CANDIDATES + place] = k + fkmi_group_first(lane, group) + fkmi_group_place(i);
+		}
+	}
+};
+
+/* The scores of centroids k .. of one fragment with all the wave's points: from -h on, and what becomes of them. */
+FKMI_INLINE void fkmi_start_scores(struct fkmi_scores (&scores)[FKMI_WAVE_FRAGMENTS], FKMI_LOCAL const float *halves,
+								   int lane)
+{
+#pragma unroll
+	for (int group = 0; group < FKMI_LANE_GROUPS; group++)
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			const float start = -halves[fkmi_group_first(lane, group) + fkmi_group_place(i)];
+#pragma unroll
+			for (int f = 0; f < FKMI_WAVE_FRAGMENTS; f++)
+#pragma unroll
+				for (int p = 0; p < FKMI_LANE_POINTS; p++)
+					*fkmi_score(&scores[f], p, group, i) = start;
+		}
+}
+
+template <class TAKER>
+FKMI_INLINE void fkmi_take_scores(TAKER &taker, struct fkmi_scores (&scores)[FKMI_WAVE_FRAGMENTS], int32_t k, int lane)
+{
+#pragma unroll
+	for (int f = 0; f < FKMI_WAVE_FRAGMENTS; f++)
+#pragma unroll
+		for (int p = 0; p < FKMI_LANE_POINTS; p++)
+#pragma unroll
+			for (int group = 0; group < FKMI_LANE_GROUPS; group++) {
+				const float v[4] = {*fkmi_score(&scores[f], p, group, 0), *fkmi_score(&scores[f], p, group, 1),
+									*fkmi_score(&scores[f], p, group, 2), *fkmi_score(&scores[f], p, group, 3)};
+				taker.take(f, p, v, k, lane, group);
+			}
+}
+
+/* ---- the sweep ---- */
+
+/* Points in registers. */
+template <int STEPS, class TAKER>
+FKMI_INLINE void fkmi_sweep_resident(struct fkmi_bringer *bringer, const struct fkmi_matrix_operands *o,
+									 FKMI_LOCAL char *local, TAKER &taker, bool measures)
+{
+	typedef fkmi_stage<STEPS> stage;
+	constexpr int SLAB_STEPS = FKMI_MATRIX_SLAB / FKMI_MATRIX_STEP, SLAB_PITCH = FKMI_MATRIX_SLAB + FKMI_MATRIX_PAD;
+	const int lane = fkmi_item() % FKMI_WAVE, first = fkmi_item() / FKMI_WAVE * FKMI_WAVE_POINTS;
+	struct fkmi_point_fragment points[FKMI_WAVE_FRAGMENTS][STEPS];
+	fkmi_bringer_fetch(bringer, 0, o->d);
+#pragma unroll
+	for (int step = 0; step < STEPS; step += SLAB_STEPS) {
+		const int32_t j = step * FKMI_MATRIX_STEP;
+		fkmi_bringer_put(bringer, o, j, local, measures);
+		if (step + SLAB_STEPS < STEPS)
+			fkmi_bringer_fetch(bringer, j + FKMI_MATRIX_SLAB, o->d);
+		FKMI_BARRIER();
+#pragma unroll
+		for (int f = 0; f < FKMI_WAVE_FRAGMENTS; f++)
+#pragma unroll
+			for (int s = 0; s < SLAB_STEPS; s++)
+				fkmi_load_points(&points[f][step + s],
+								 (FKMI_LOCAL const uint16_t *)local + (first + f * FKMI_FRAGMENT_POINTS) * SLAB_PITCH +
+									 s * FKMI_MATRIX_STEP,
+								 SLAB_PITCH, lane);
+		FKMI_BARRIER();
+	}
+
+	struct fkmi_centroid_copy<STEPS> copy;
+	FKMI_LOCAL char *here = local, *next = local + stage::BYTES;
+	copy.begin(o, 0, 0, here);
+	copy.end(here);
+	FKMI_BARRIER();
+#pragma unroll 1
+	for (int32_t k = 0; k < o->padded_k; k += stage::CENTROIDS) {
+		const bool more = k + stage::CENTROIDS < o->padded_k;
+		if (more)
+			copy.begin(o, k + stage::CENTROIDS, 0, next);
+		FKMI_LOCAL const uint16_t *rows = (FKMI_LOCAL const uint16_t *)here;
+		FKMI_LOCAL const float *halves = (FKMI_LOCAL const float *)(here + stage::NORMS);
+#pragma unroll 1
+		for (int c = 0; c < stage::CENTROIDS; c += FKMI_BLOCK * FKMI_FRAGMENT_CENTROIDS) {
+			struct fkmi_scores scores[FKMI_BLOCK][FKMI_WAVE_FRAGMENTS];
+#pragma unroll
+			for (int block = 0; block < FKMI_BLOCK; block++)
+				fkmi_start_scores(scores[block], halves + c + block * FKMI_FRAGMENT_CENTROIDS, lane);
+#pragma unroll
+			for (int step = 0; step < STEPS; step++)
+#pragma unroll
+				for (int block = 0; block < FKMI_BLOCK; block++) {
+					struct fkmi_centroid_fragment centroids;
+					fkmi_load_centroids(&centroids,
+										rows + (c + block * FKMI_FRAGMENT_CENTROIDS) * stage::PITCH +
+											step * FKMI_MATRIX_STEP,
+										stage::PITCH, lane);
+#pragma unroll
+					for (int f = 0; f < FKMI_WAVE_FRAGMENTS; f++)
+						fkmi_multiply_add(&scores[block][f], &centroids, &points[f][step]);
+				}
+#pragma unroll
+			for (int block = 0; block < FKMI_BLOCK; block++)
+				fkmi_take_scores(taker, scores[block], k + c + block * FKMI_FRAGMENT_CENTROIDS, lane);
+		}
+		if (more)
+			copy.end(next);
+		FKMI_BARRIER();
+		FKMI_LOCAL char *other = here;
+		here = next;
+		next = other;
+	}
+}
+
+/* Points slab by slab. */
+template <class TAKER>
+FKMI_INLINE void fkmi_sweep_streamed(struct fkmi_bringer *bringer, const struct fkmi_matrix_operands *o,
+									 FKMI_LOCAL char *local, TAKER &taker, bool measures)
+{
+	typedef fkmi_stage<0> stage;
+	constexpr int BLOCKS = stage::CENTROIDS / FKMI_FRAGMENT_CENTROIDS;
+	const int lane = fkmi_item() % FKMI_WAVE, first = fkmi_item() / FKMI_WAVE * FKMI_WAVE_POINTS;
+	struct fkmi_centroid_copy<0> copy;
+	FKMI_LOCAL char *here = local, *next = local + stage::BYTES;
+	fkmi_bringer_fetch(bringer, 0, o->d);
+	copy.begin(o, 0, 0, here);
+	fkmi_bringer_put(bringer, o, 0, here, measures);
+	copy.end(here);
+	FKMI_BARRIER();
+#pragma unroll 1
+	for (int32_t k = 0; k < o->padded_k; k += stage::CENTROIDS) {
+		struct fkmi_scores scores[BLOCKS][FKMI_WAVE_FRAGMENTS];
+#pragma unroll 1
+		for (int32_t j = 0; j < o->padded_d; j += FKMI_MATRIX_SLAB) {
+			const bool last = j + FKMI_MATRIX_SLAB >= o->padded_d;
+			const int32_t next_j = last ? 0 : j + FKMI_MATRIX_SLAB, next_k = last ? k + stage::CENTROIDS : k;
+			const bool more = next_k < o->padded_k;
+			if (more) {
+				fkmi_bringer_fetch(bringer, next_j, o->d);
+				copy.begin(o, next_k, next_j, next);
+			}
+			FKMI_LOCAL const uint16_t *x = (FKMI_LOCAL const uint16_t *)here;
+			FKMI_LOCAL const uint16_t *c = (FKMI_LOCAL const uint16_t *)(here + stage::POINT_BYTES);
+			if (j == 0) {
+#pragma unroll
+				for (int block = 0; block < BLOCKS; block++)
+					fkmi_start_scores(scores[block],
+									  (FKMI_LOCAL const float *)(here + stage::NORMS) + block * FKMI_FRAGMENT_CENTROIDS,
+									  lane);
+			}
+#pragma unroll
+			for (int step = 0; step < FKMI_MATRIX_SLAB; step += FKMI_MATRIX_STEP) {
+				struct fkmi_point_fragment points[FKMI_WAVE_FRAGMENTS];
+#pragma unroll
+				for (int f = 0; f < FKMI_WAVE_FRAGMENTS; f++)
+					fkmi_load_points(&points[f], x + (first + f * FKMI_FRAGMENT_POINTS) * stage::PITCH + step,
+									 stage::PITCH, lane);
+#pragma unroll
+				for (int block = 0; block < BLOCKS; block++) {
+					struct fkmi_centroid_fragment centroids;
+					fkmi_load_centroids(&centroids, c + block * FKMI_FRAGMENT_CENTROIDS * stage::PITCH + step,
+										stage::PITCH, lane);
+#pragma unroll
+					for (int f = 0; f < FKMI_WAVE_FRAGMENTS; f++)
+						fkmi_multiply_add(&scores[block][f], &centroids, &points[f]);
+				}
+			}
+			if (more) {
+				fkmi_bringer_put(bringer, o, next_j, next, measures && next_k == 0);
+				copy.end(next);
+			}
+			FKMI_BARRIER();
+			FKMI_LOCAL char *other = here;
+			here = next;
+			next = other;
+		}
+#pragma unroll
+		for (int block = 0; block < BLOCKS; block++)
+			fkmi_take_scores(taker, scores[block], k + block * FKMI_FRAGMENT_CENTROIDS, lane);
+	}
+}
+
+template <int STEPS, class TAKER>
+FKMI_INLINE void fkmi_matrix_sweep(struct fkmi_bringer *bringer, const struct fkmi_matrix_operands *o,
+								   FKMI_LOCAL char *local, TAKER &taker, bool measures)
+{
+#pragma unroll
+	for (int i = 0; i < FKMI_BRING_ROWS; i++)
+		bringer->squares[i] = bringer->residual[i] = 0;
+	if constexpr (STEPS != 0)
+		fkmi_sweep_resident<STEPS>(bringer, o, local, taker, measures);
+	else
+		fkmi_sweep_streamed(bringer, o, local, taker, measures);
+}
+
+#endif

@@ -125,14 +125,11 @@ template <class SHAPE, bool RECHECKS> struct multiplier {
 	{
 		mbarrier_wait(base + layout::RESULT_EMPTY + 8 * result_slot(), result_parity() ^ 1);
 	}
-	/* Passes the results of an item on. */
+	/* Passes the results of an item on: every thread for its own. */
 	__device__ __forceinline__ void give_results(void)
 	{
-		if (!RECHECKS) {
-			__syncwarp();
-			if ((threadIdx.x & 31) == 0)
-				mbarrier_arrive(base + layout::RESULT_FULL + 8 * result_slot());
-		}
+		if (!RECHECKS)
+			mbarrier_arrive(base + layout::RESULT_FULL + 8 * result_slot());
 		place += 1 << 9;
 	}
 	/* An item with nothing to do: without results. */
@@ -523,8 +520,8 @@ static __device__ __forceinline__ void flash_assign(const struct tensor_map *poi
 			mbarrier_init(base + layout::EMPTY + 8 * i, MULTIPLIER_WARPS);
 		}
 		for (int i = 0; i < RESULT_SLOTS; i++) {
-			mbarrier_init(base + layout::RESULT_FULL + 8 * i, MULTIPLIER_WARPS);
-			mbarrier_init(base + layout::RESULT_EMPTY + 8 * i, FINISHERS);
+			mbarrier_init(base + layout::RESULT_FULL + 8 * i, MULTIPLIERS * WARPGROUP);
+			mbarrier_init(base + layout::RESULT_EMPTY + 8 * i, 32 * FINISHERS);
 		}
 		mbarrier_init_fence();
 	}

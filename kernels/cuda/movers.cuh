@@ -218,9 +218,7 @@ static __device__ __forceinline__ void finish_tiles(const struct fkmi_sm90_assig
 		mbarrier_wait(base + layout::RESULT_FULL + 8 * slot, done / RESULT_SLOTS & 1);
 		if (filled)
 			finish_rows<SHAPE>(a, item, base + layout::RESULTS + slot * layout::RESULT_BYTES);
-		__syncwarp();
-		if ((thread_index() & 31) == 0)
-			mbarrier_arrive(base + layout::RESULT_EMPTY + 8 * (done % RESULT_SLOTS));
+		mbarrier_arrive(base + layout::RESULT_EMPTY + 8 * (done % RESULT_SLOTS));
 	}
 }
 

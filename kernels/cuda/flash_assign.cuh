@@ -115,10 +115,10 @@ template <class SHAPE, bool RECHECKS> struct multiplier {
 	{
 		mbarrier_wait(base + layout::FULL + 8 * stage(), place >> 8 & 1);
 	}
+	/* Every thread, for what it has read. */
 	__device__ __forceinline__ void release(uint32_t stage) const
 	{
-		if ((threadIdx.x & 31) == 0)
-			mbarrier_arrive(base + layout::EMPTY + 8 * stage);
+		mbarrier_arrive(base + layout::EMPTY + 8 * stage);
 	}
 	/* Until the results of the item before the last are read. */
 	__device__ __forceinline__ void wait_for_results(void) const
@@ -143,7 +143,6 @@ template <class SHAPE, bool RECHECKS> struct multiplier {
 	__device__ __forceinline__ void release_read(void)
 	{
 		async_proxy_fence();
-		__syncwarp();
 		release(stage());
 		advance();
 	}
@@ -470,7 +469,6 @@ static __device__ __forceinline__ void multiply_streamed(multiplier<SHAPE, RECHE
 			wgmma_wait<0>();
 			hold(d);
 			async_proxy_fence();
-			__syncwarp();
 			m.release(stage);
 		};
 #pragma unroll 1
@@ -516,8 +514,8 @@ static __device__ __forceinline__ void flash_assign(const struct tensor_map *poi
 		prefetch_map(points);
 		prefetch_map(centroids);
 		for (int i = 0; i < SHAPE::STAGES; i++) {
-			mbarrier_init(base + layout::FULL + 8 * i, 1);
-			mbarrier_init(base + layout::EMPTY + 8 * i, MULTIPLIER_WARPS);
+			mbarrier_init(base + layout::FULL + 8 * i, FETCHES ? 32 : 1);
+			mbarrier_init(base + layout::EMPTY + 8 * i, MULTIPLIERS * WARPGROUP);
 		}
 		for (int i = 0; i < RESULT_SLOTS; i++) {
 			mbarrier_init(base + layout::RESULT_FULL + 8 * i, MULTIPLIERS * WARPGROUP);

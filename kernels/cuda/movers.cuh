@@ -62,7 +62,6 @@ static __device__ __forceinline__ void fetch_rows(const struct fkmi_sm90_assign 
 	}
 	copy16_wait();
 	async_proxy_fence();
-	__syncwarp();
 }
 
 template <class SHAPE, bool RECHECKS, bool FETCHES>
@@ -95,8 +94,7 @@ static __device__ __forceinline__ void fill_ring(const struct tensor_map *points
 				wait();
 				if constexpr (FETCHES) {
 					fetch_rows<SHAPE::SLICES, RECHECKS>(a, to, item.b, row + first, column);
-					if (lane == 0)
-						mbarrier_arrive(full);
+					mbarrier_arrive(full);
 				} else if (lane == 0) {
 					mbarrier_arrive_expect(full, SHAPE::STAGE_BYTES);
 #pragma unroll
@@ -139,6 +137,8 @@ static __device__ __forceinline__ void fill_ring(const struct tensor_map *points
 						copy_bytes(base + layout::NORMS + at.stage * SHAPE::COLUMNS * 4,
 								   a.norms + (int64_t)item.b * a.k_padded + t * SHAPE::COLUMNS, SHAPE::COLUMNS * 4,
 								   full);
+				} else {
+					mbarrier_arrive(full);
 				}
 				at.advance();
 			}

@@ -8,7 +8,6 @@
 enum {
 	WARPGROUP = 128,
 	MULTIPLIERS = 2, /* warpgroups */
-	MULTIPLIER_WARPS = 4 * MULTIPLIERS,
 	FINISHERS = 2, /* warps */
 	SLICE = 64,    /* dimensions in a row of 128 bytes */
 	SLICE_STEPS = SLICE / 16,

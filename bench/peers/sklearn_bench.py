@@ -9,7 +9,6 @@ library and of fkm-bench (peak of the machine, named shapes), and the packages o
   python bench/peers/sklearn_bench.py --build build --json bench/results/FILE.json
 """
 import argparse
-import ctypes
 import datetime
 import json
 import os
@@ -25,81 +24,30 @@ import sklearn
 import threadpoolctl
 from sklearn.cluster import KMeans
 
+import flashkmeans
+
 CPU_SHAPES = "cpu-100", "cpu-1k", "cpu-colour", "cpu-embed"
-F32 = 3
-INIT_CENTROIDS = 2
-
-
-class Array(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_void_p), ("dtype", ctypes.c_int), ("memory", ctypes.c_int)] + [
-        (name, ctypes.c_int64) for name in ("offset_bytes", "batch", "rows", "dims", "row_stride", "batch_stride")]
-
-
-class FitParams(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", ctypes.c_size_t), ("clusters", ctypes.c_int64), ("metric", ctypes.c_int),
-        ("init", ctypes.c_int), ("init_centroids", Array), ("weights", Array), ("max_iter", ctypes.c_int32),
-        ("tol", ctypes.c_double), ("stop", ctypes.c_int), ("empty", ctypes.c_int), ("n_init", ctypes.c_int32),
-        ("seed", ctypes.c_uint64), ("precision", ctypes.c_int), ("kernel", ctypes.c_char_p),
-        ("chunk_rows", ctypes.c_int64), ("trust_finite", ctypes.c_int32), ("workspace", ctypes.c_void_p),
-        ("workspace_bytes", ctypes.c_int64), ("progress", ctypes.c_void_p), ("progress_user", ctypes.c_void_p)]
-
-
-class Seconds(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_double) for name in
-                ("check", "copy", "seed", "assign", "update", "finish", "total")]
-
-
-class Diagnosis(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int64) for name in
-                ("rechecked", "exact_ties", "relocations", "workspace_bytes", "empty_clusters")] + [
-        ("kernel", ctypes.c_char * 64), ("tile", ctypes.c_char * 64), ("fused", ctypes.c_int32),
-        ("threads", ctypes.c_int32), ("seconds", Seconds), ("reserved", ctypes.c_int64 * 8)]
-
-
-class FitResult(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", ctypes.c_size_t), ("memory", ctypes.c_int), ("labels", ctypes.c_void_p),
-        ("centroids", ctypes.c_void_p), ("centroids_dtype", ctypes.c_int), ("counts", ctypes.c_void_p),
-        ("order", ctypes.c_void_p), ("offsets", ctypes.c_void_p), ("distances", ctypes.c_void_p),
-        ("inertia", ctypes.c_void_p), ("n_iter", ctypes.c_void_p), ("reason", ctypes.c_void_p),
-        ("diagnosis", Diagnosis)]
 
 
 class FlashKMeans:
-    """The few calls of flashkmeans.h that are needed here."""
+    """Fits of host arrays on the CPU."""
 
     def __init__(self, path):
-        os.environ["FKM_BACKEND"] = "cpu"
-        self.library = ctypes.CDLL(str(path))
-        self.library.fkm_error_message.restype = ctypes.c_char_p
-        self.context = ctypes.c_void_p()
-        self.check(self.library.fkm_context_create(None, ctypes.byref(self.context)))
-
-    def check(self, status):
-        if status != 0:
-            raise RuntimeError(self.library.fkm_error_message().decode())
-
-    def filled(self, kind, init):
-        struct = kind()
-        init(ctypes.byref(struct), ctypes.c_size_t(ctypes.sizeof(kind)))
-        return struct
-
-    def view(self, array):
-        return Array(array.ctypes.data, F32, 0, 0, 1, *array.shape, 0, 0)
+        self.library = flashkmeans.Library(path, "cpu")
 
     def fit(self, points, start, iterations):
-        params = self.filled(FitParams, self.library.fkm_fit_params_init_size)
-        params.clusters, params.init, params.init_centroids = len(start), INIT_CENTROIDS, self.view(start)
-        params.max_iter, params.tol = iterations, 0
+        def array(a):
+            return flashkmeans.view(a.ctypes.data, flashkmeans.F32, flashkmeans.HOST, 1, *a.shape)
+
         labels = np.empty(len(points), np.int32)
         centroids = np.empty_like(start)
         inertia, n_iter = np.empty(1), np.empty(1, np.int32)
-        result = self.filled(FitResult, self.library.fkm_fit_result_init_size)
-        result.labels, result.centroids, result.centroids_dtype = labels.ctypes.data, centroids.ctypes.data, F32
-        result.inertia, result.n_iter = inertia.ctypes.data, n_iter.ctypes.data
-        x = self.view(points)
-        self.check(self.library.fkm_fit(self.context, ctypes.byref(x), ctypes.byref(params), ctypes.byref(result)))
+        params = self.library.fit_params(len(start), init=flashkmeans.INIT_CENTROIDS, init_centroids=array(start),
+                                         max_iter=iterations, tol=0)
+        result = self.library.fit_result(
+            labels=labels.ctypes.data, centroids=centroids.ctypes.data, centroids_dtype=flashkmeans.F32,
+            inertia=inertia.ctypes.data, n_iter=n_iter.ctypes.data)
+        self.library.fit(array(points), params, result)
         return labels, float(inertia[0]), int(n_iter[0]), result.diagnosis
 
 
@@ -138,7 +86,7 @@ def measure(name, n, k, d, library, options):
         "seconds": spread([seconds for seconds, _ in ours]), "kernel": diagnosis.kernel.decode(),
         "threads": diagnosis.threads, "rechecked": diagnosis.rechecked, "inertia": inertia,
         "sklearn_inertia": their_inertia,
-        "stages": {stage: getattr(diagnosis.seconds, stage) for stage, _ in Seconds._fields_},
+        "stages": {stage: getattr(diagnosis.seconds, stage) for stage, _ in flashkmeans.Seconds._fields_},
     }
     row["ratio"] = row["seconds"]["median"] / row["sklearn_seconds"]["median"]
     row["multiply_adds_per_second"] = n * k * d * (n_iter + 1) / row["seconds"]["median"]

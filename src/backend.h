@@ -70,6 +70,7 @@ struct fkmi_tile {
 	int64_t local_bytes;
 	double multiply_adds_per_second; /* per unit, rough, inner loop only: for ranking */
 	double seconds_per_tile;         /* overhead per tile of points, rough */
+	uint32_t unranged;               /* of dtypes: reads these points without knowing their range */
 };
 
 /* The shape and kind of a job: what the planner decides from. */
@@ -83,6 +84,8 @@ struct fkmi_problem {
 	bool weighted;
 	bool fits;            /* false: predict only, no sums */
 	bool wants_distances; /* keep per-point distances at the end */
+	bool places_labels;   /* labels are made in the caller's memory */
+	bool unranged;        /* check_points is left out; no step needs column_min, column_max or point_max but grids */
 };
 
 struct fkmi_plan {

@@ -81,6 +81,8 @@ static void place_staging(struct fkmi_work *work)
 	work->rows = stage(work, p->fits && p->init == FKM_INIT_RANDOM, p->b * p->k * (int64_t)sizeof(int64_t));
 	work->best = stage(work, p->fits && request->params.n_init > 1, p->b * p->k * p->d * (int64_t)sizeof(double));
 	work->order = place_output(work, result->order, p->b * p->n * (int64_t)sizeof(int64_t));
+	if (p->places_labels)
+		job->labels = (struct fkmi_ref){result->labels, 0};
 	work->offsets = place_output(work, result->offsets, p->b * (p->k + 1) * (int64_t)sizeof(int64_t));
 	work->centroids_out =
 		place_output(work, result->centroids, p->b * p->k * p->d * fkmi_dtype_bytes(result->centroids_dtype));
@@ -96,6 +98,20 @@ static bool must_wait(const struct fkmi_request *request, const struct fkmi_limi
 		   request->params.n_init > 1 || (arrays && r->memory == FKM_MEMORY_HOST);
 }
 
+/* Whether nothing depends on the range of the points: f16 points whose sums are exact whatever it is (docs/semantics.md,
+ * section 2: g_j = 24), in calls that neither check them nor sum distances. */
+static bool may_skip_ranges(const struct fkmi_request *request, const struct fkmi_tile *tile)
+{
+	enum { EXACT_BITS = 24 + 16 }; /* of the grid, for |x| < 2^16 */
+	const struct fkmi_problem *p = &request->problem;
+	const bool exact =
+		p->dtype == FKM_F16 && p->metric == FKM_METRIC_EUCLIDEAN && !p->weighted && fkmi_grid_bits(p->n) >= EXACT_BITS;
+	return exact && request->params.trust_finite && (tile->unranged >> p->dtype & 1) != 0 &&
+		   request->result.inertia == NULL && !p->wants_distances && request->labels == NULL &&
+		   (!p->fits || (request->params.stop != FKM_STOP_RELATIVE && p->init != FKM_INIT_KMEANS_PLUS_PLUS &&
+						 request->params.n_init == 1));
+}
+
 enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_request *request, struct fkmi_work *work)
 {
 	memset(work, 0, sizeof *work);
@@ -104,7 +120,9 @@ enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_re
 	work->backend = context->device->backend;
 	work->request = *request;
 	work->waits = must_wait(request, &context->device->limits);
-	work->job.problem = request->problem;
+	work->request.problem.places_labels =
+		request->result.labels != NULL && in_place(work, request->result.memory) && request->labels == NULL;
+	work->job.problem = work->request.problem;
 	place_staging(work);
 	int64_t staging = work->workspace_bytes;
 	const struct fkm_fit_params *params = &request->params;
@@ -119,7 +137,8 @@ enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_re
 		.extra_bytes = staging,
 	};
 	FKMI_TRY(fkmi_plan_make(&work->plan_request, &work->job.plan, NULL));
-	work->workspace_bytes = staging + fkmi_workspace_bytes(&request->problem, &work->job.plan);
+	work->job.problem.unranged = may_skip_ranges(request, work->job.plan.tile);
+	work->workspace_bytes = staging + fkmi_workspace_bytes(&work->job.problem, &work->job.plan);
 	return FKM_OK;
 }
 
@@ -295,7 +314,8 @@ static enum fkm_status set_up(struct fkmi_work *work)
 											  .weight_scale = 1};
 	FKMI_TRY(backend->upload(work->device, job->state, work->states, p->b * (int64_t)sizeof *work->states));
 	FKMI_TRY(fkmi_work_activate(work, NULL));
-	FKMI_TRY(backend->check_points(work->device, job));
+	if (!p->unranged)
+		FKMI_TRY(backend->check_points(work->device, job));
 	if (p->weighted)
 		FKMI_TRY(backend->check_weights(work->device, job));
 	if (!work->request.params.trust_finite) {

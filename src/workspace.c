@@ -41,7 +41,8 @@ static int64_t walk_arrays(struct fkmi_job *job, struct fkmi_ref block)
 	job->centroids = take(&walk, true, p->b * p->k * p->d, sizeof(double));
 	job->sums = take(&walk, p->fits, p->b * p->k * p->d, sizeof(int64_t));
 	job->weight_sums = take(&walk, p->fits, p->b * p->k, sizeof(int64_t));
-	job->labels = take(&walk, true, p->b * p->n, sizeof(int32_t));
+	if (!p->places_labels)
+		job->labels = take(&walk, true, p->b * p->n, sizeof(int32_t));
 	job->previous = take(&walk, p->fits && !job->plan.fused, p->b * p->n, sizeof(int32_t));
 	bool distances =
 		p->wants_distances || (p->fits && (p->init == FKM_INIT_KMEANS_PLUS_PLUS || p->empty == FKM_EMPTY_RELOCATE));

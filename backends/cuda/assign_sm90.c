@@ -31,7 +31,8 @@ static const struct shape shapes[] = {FKMI_SM90_SHAPES(SHAPE)};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 /* First the shapes that read points, then those that copy them. Below d = 128 it is scores that take the time. */
-#define TILE(prefix, id, least, most, k_least, types, tile_points, tile_centroids, shared_bytes, factor)               \
+#define TILE(prefix, id, least, most, k_least, types, tile_points, tile_centroids, shared_bytes, factor,               \
+			 without_range)                                                                                            \
 	{.name = prefix #id,                                                                                               \
 	 .needs = FKMI_CUDA_SM90,                                                                                          \
 	 .dtypes = (types),                                                                                                \
@@ -46,13 +47,14 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 	 .multiply_adds_per_second = (factor) * ((most) < 128    ? (most) * 2.2e10                                         \
 											 : (k_least) > 1 ? 2.4e12                                                  \
 															 : 2.3e12),                                                \
-	 .seconds_per_tile = (most) < 64 ? 4e-6 : 1.5e-6},
+	 .seconds_per_tile = (most) < 64 ? 4e-6 : 1.5e-6,                                                                  \
+	 .unranged = (without_range)},
 #define DIRECT_TILE(id, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                       \
 	TILE("sm90-", id, d_least, d_most, k_least, 1u << FKM_F16 | 1u << FKM_BF16, points, centroids,                     \
-		 FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 1.0)
+		 FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 1.0, 1u << FKM_F16)
 #define COPY_TILE(id, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                         \
 	TILE("sm90-copy-", id, d_least, d_most, k_least, 1u << FKM_F16 | 1u << FKM_BF16 | 1u << FKM_F32, points,           \
-		 centroids, FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 0.9)
+		 centroids, FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 0.9, 0)
 
 const struct fkmi_tile fkmi_cuda_sm90_tiles[] = {FKMI_SM90_SHAPES(DIRECT_TILE) FKMI_SM90_SHAPES(COPY_TILE)};
 const int32_t fkmi_cuda_sm90_tile_count = 2 * SHAPES;

@@ -66,7 +66,8 @@ enum fkm_status fkmi_gpu_check_points(struct fkmi_device *device, const struct f
 	fkmi_gpu_add_ref(&call, job->column_min);
 	fkmi_gpu_add_ref(&call, job->column_max);
 	fkmi_gpu_add_ref(&call, job->state);
-	fkmi_gpu_add_i32(&call, fkmi_gpu_lanes(p->d));
+	fkmi_gpu_add_i32(&call, fkmi_gpu_reads_wide(job, 8));
+	fkmi_gpu_add_i32(&call, fkmi_gpu_lanes(fkmi_gpu_divide_up(p->d, 8)));
 	fkmi_gpu_add_i64(&call, piece);
 	fkmi_gpu_add_i64(&call, pieces);
 	fkmi_gpu_add_i64(&call, p->b);
@@ -116,6 +117,7 @@ enum fkm_status fkmi_gpu_grids(struct fkmi_device *device, const struct fkmi_job
 	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_grids");
 	fkmi_gpu_add_ref(&call, job->column_min);
 	fkmi_gpu_add_ref(&call, job->column_max);
+	fkmi_gpu_add_i32(&call, p->unranged);
 	fkmi_gpu_add_ref(&call, job->column_scale);
 	fkmi_gpu_add_ref(&call, job->state);
 	fkmi_gpu_add_i32(&call, p->dtype == FKM_F16 && p->metric == FKM_METRIC_EUCLIDEAN && !p->weighted);

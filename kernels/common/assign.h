@@ -179,7 +179,7 @@ FKMI_INLINE float fkmi_put(const struct fkmi_brought *from, const struct fkmi_op
 						   const uint32_t *raw, FKMI_LOCAL float *to)
 {
 	float squares = 0, x[FKMI_BRINGS];
-	fkmi_decode(from->points.dtype, raw, x);
+	fkmi_decode8(from->points.dtype, raw, x);
 	for (int i = 0; i < FKMI_BRINGS; i++) {
 		float m = operands->mu[j + i], y;
 		if (from->points.row_scale != 0)

@@ -50,11 +50,24 @@ FKMI_KERNEL fkmi_k_ranges_convert(FKMI_ARG(const int32_t, active), FKMI_ARG(int6
 	}
 }
 
+enum { FKMI_RANGE_COLUMNS = 8, FKMI_RANGE_AHEAD = 4 }; /* of an item; rows whose reads are in flight together */
+
+/* The lowest element of those rows and columns that is not finite, or FKMI_NONE_YET. */
+FKMI_INLINE int64_t fkmi_seek_bad(const struct fkmi_points *p, int64_t b, int64_t first, int64_t end, int64_t step,
+								  int64_t column, int64_t columns)
+{
+	for (int64_t i = first; i < end; i += step)
+		for (int64_t j = column; j < column + columns; j++)
+			if (!fkmi_is_finite((double)fkmi_load_float(p->data, p->dtype, fkmi_row(p, b, i) + j)))
+				return i * p->d + j;
+	return FKMI_NONE_YET;
+}
+
 /* Narrows the ranges to hold the rows' values, and finds the lowest element that is not finite. low and high may be
- * null. */
+ * null. `lanes` items take FKMI_RANGE_COLUMNS columns each. */
 FKMI_KERNEL fkmi_k_column_ranges(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_ARG(int64_t, low),
-								 FKMI_ARG(int64_t, high), FKMI_ARG(int64_t, state), int32_t lanes, int64_t piece,
-								 int64_t pieces, int64_t b_count)
+								 FKMI_ARG(int64_t, high), FKMI_ARG(int64_t, state), int32_t wide, int32_t lanes,
+								 int64_t piece, int64_t pieces, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
@@ -63,37 +76,55 @@ FKMI_KERNEL fkmi_k_column_ranges(FKMI_ARG(const int32_t, active), FKMI_POINTS_AR
 	FKMI_USE(int64_t, state);
 	FKMI_LOCAL_ARRAY(float, lows, FKMI_GROUP);
 	FKMI_LOCAL_ARRAY(float, highs, FKMI_GROUP);
-	const int item = fkmi_item(), sets = FKMI_GROUP / lanes;
+	const int item = fkmi_item(), lane = item & (lanes - 1), sets = FKMI_GROUP / lanes;
 	const float infinity = fkmi_bits_float(0x7f800000u);
 	FKMI_EACH(work, pieces)
 	{
-		int64_t b = work / pieces, first = (work - b * pieces) * piece, end = fkmi_smaller(n, first + piece);
-		for (int64_t j0 = 0; j0 < d; j0 += lanes) {
-			int64_t j = j0 + (item & (lanes - 1)), bad = FKMI_NONE_YET;
-			float lowest = infinity, highest = -infinity;
-			if (j < d) {
-				for (int64_t i = first + item / lanes; i < end; i += sets) {
-					float v = fkmi_load_float(p.data, dtype, fkmi_row(&p, b, i) + j);
-					lowest = v < lowest ? v : lowest;
-					highest = v > highest ? v : highest;
-					if ((fkmi_float_bits(v) & 0x7f800000) == 0x7f800000)
-						bad = fkmi_smaller(bad, i * d + j);
+		const int64_t b = work / pieces, first = (work - b * pieces) * piece, end = fkmi_smaller(n, first + piece);
+		for (int64_t j0 = 0; j0 < d; j0 += lanes * FKMI_RANGE_COLUMNS) {
+			const int64_t j = j0 + lane * FKMI_RANGE_COLUMNS, columns = fkmi_smaller(FKMI_RANGE_COLUMNS, d - j);
+			float lowest[FKMI_RANGE_COLUMNS], highest[FKMI_RANGE_COLUMNS];
+			uint32_t largest = 0; /* bits without the sign: those of what is not finite are the largest */
+			for (int v = 0; v < FKMI_RANGE_COLUMNS; v++) {
+				lowest[v] = infinity;
+				highest[v] = -infinity;
+			}
+			for (int64_t i = columns > 0 ? first + item / lanes : end; i < end; i += sets * FKMI_RANGE_AHEAD) {
+				uint32_t raw[FKMI_RANGE_AHEAD][8];
+				for (int r = 0; r < FKMI_RANGE_AHEAD; r++) /* past the end the first row once more */
+					fkmi_fetch8(&p, fkmi_row(&p, b, i + r * sets < end ? i + r * sets : i) + j, columns, wide != 0,
+								raw[r]);
+				for (int r = 0; r < FKMI_RANGE_AHEAD; r++) {
+					float x[FKMI_RANGE_COLUMNS];
+					fkmi_decode8(dtype, raw[r], x);
+					for (int v = 0; v < FKMI_RANGE_COLUMNS; v++) {
+						const uint32_t bits = fkmi_float_bits(x[v]) & 0x7fffffffu;
+						largest = bits > largest ? bits : largest;
+						lowest[v] = x[v] < lowest[v] ? x[v] : lowest[v];
+						highest[v] = x[v] > highest[v] ? x[v] : highest[v];
+					}
 				}
 			}
-			if (bad != FKMI_NONE_YET)
-				fkmi_min64(&state[b * FKMI_STATE_MEMBERS + FKMI_STATE_BAD_POINT], bad);
-			lows[item] = lowest;
-			highs[item] = highest;
-			FKMI_BARRIER();
-			if (low != 0 && item < lanes && j < d) {
-				for (int set = 1; set < sets; set++) {
-					lowest = lows[set * lanes + item] < lowest ? lows[set * lanes + item] : lowest;
-					highest = highs[set * lanes + item] > highest ? highs[set * lanes + item] : highest;
+			if (largest >= 0x7f800000u)
+				fkmi_min64(&state[b * FKMI_STATE_MEMBERS + FKMI_STATE_BAD_POINT],
+						   fkmi_seek_bad(&p, b, first + item / lanes, end, sets, j, columns));
+			for (int v = 0; v < FKMI_RANGE_COLUMNS && low != 0; v++) {
+				lows[item] = lowest[v];
+				highs[item] = highest[v];
+				FKMI_BARRIER();
+				for (int step = FKMI_GROUP / 2; step >= lanes; step /= 2) {
+					if (item < step) {
+						lows[item] = lows[item + step] < lows[item] ? lows[item + step] : lows[item];
+						highs[item] = highs[item + step] > highs[item] ? highs[item + step] : highs[item];
+					}
+					FKMI_BARRIER();
 				}
-				fkmi_min64(&low[b * d + j], fkmi_order_key(fkmi_double_bits((double)lowest)));
-				fkmi_max64(&high[b * d + j], fkmi_order_key(fkmi_double_bits((double)highest)));
+				if (item < lanes && v < columns) {
+					fkmi_min64(&low[b * d + j + v], fkmi_order_key(fkmi_double_bits((double)lows[item])));
+					fkmi_max64(&high[b * d + j + v], fkmi_order_key(fkmi_double_bits((double)highs[item])));
+				}
+				FKMI_BARRIER();
 			}
-			FKMI_BARRIER();
 		}
 	}
 }
@@ -163,10 +194,11 @@ FKMI_INLINE double fkmi_column_magnitude(FKMI_GLOBAL const double *low, FKMI_GLO
 	return low != 0 ? fmax(fabs(low[index]), fabs(high[index])) : 1.0;
 }
 
-/* Column scales, point_max and weight_scale; one group per problem. capped: exact f16 sums, section 2. */
+/* Column scales, point_max and weight_scale; one group per problem. capped: exact f16 sums, section 2. unranged: any
+ * finite f16 may stand in the columns. */
 FKMI_KERNEL fkmi_k_grids(FKMI_ARG(const int32_t, active), FKMI_ARG(const double, low), FKMI_ARG(const double, high),
-						 FKMI_ARG(double, scale), FKMI_ARG(int64_t, state), int32_t capped, int32_t weighted, int64_t n,
-						 int64_t d, int64_t b_count)
+						 int32_t unranged, FKMI_ARG(double, scale), FKMI_ARG(int64_t, state), int32_t capped,
+						 int32_t weighted, int64_t n, int64_t d, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_USE(const double, low);
@@ -181,7 +213,8 @@ FKMI_KERNEL fkmi_k_grids(FKMI_ARG(const int32_t, active), FKMI_ARG(const double,
 		double weight_max = fkmi_bits_double(s[FKMI_STATE_WEIGHT_MAX]);
 		int64_t largest = 0;
 		for (int64_t j = fkmi_item(); j < d; j += FKMI_GROUP) {
-			double a = fkmi_column_magnitude(low, high, b * d + j), g = fkmi_grid_scale(a * weight_max, bits);
+			double a = unranged ? 65504.0 : fkmi_column_magnitude(low, high, b * d + j);
+			double g = fkmi_grid_scale(a * weight_max, bits);
 			scale[b * d + j] = capped ? fmin(g, 16777216.0) : g;
 			largest = fkmi_double_bits(a) > largest ? fkmi_double_bits(a) : largest;
 		}

@@ -54,6 +54,58 @@ FKMI_INLINE int64_t fkmi_row(const struct fkmi_points *p, int64_t b, int64_t i)
 	return b * p->batch_stride + i * p->row_stride;
 }
 
+/* Reads the 8 elements from index on, of which `count` are of interest, as bits, zeros in place of the others. wide: they
+ * may be read 16 bytes at a time. */
+FKMI_INLINE void fkmi_fetch8(const struct fkmi_points *p, int64_t index, int64_t count, bool wide, uint32_t *raw)
+{
+	if (p->dtype == FKMI_TYPE_F32) {
+		FKMI_GLOBAL const uint32_t *x = (FKMI_GLOBAL const uint32_t *)p->data + index;
+		if (wide && count >= 8) {
+			uint4 low = ((FKMI_GLOBAL const uint4 *)x)[0], high = ((FKMI_GLOBAL const uint4 *)x)[1];
+			raw[0] = low.x;
+			raw[1] = low.y;
+			raw[2] = low.z;
+			raw[3] = low.w;
+			raw[4] = high.x;
+			raw[5] = high.y;
+			raw[6] = high.z;
+			raw[7] = high.w;
+			return;
+		}
+		for (int i = 0; i < 8; i++)
+			raw[i] = i < count ? x[i] : 0;
+		return;
+	}
+	FKMI_GLOBAL const uint16_t *x = (FKMI_GLOBAL const uint16_t *)p->data + index;
+	if (wide && count >= 8) {
+		uint4 all = *(FKMI_GLOBAL const uint4 *)x;
+		raw[0] = all.x;
+		raw[1] = all.y;
+		raw[2] = all.z;
+		raw[3] = all.w;
+		return;
+	}
+	for (int i = 0; i < 8; i += 2) {
+		uint32_t low = i < count ? x[i] : 0, high = i + 1 < count ? x[i + 1] : 0;
+		raw[i / 2] = high << 16 | low;
+	}
+}
+
+/* What the bits mean. */
+FKMI_INLINE void fkmi_decode8(int32_t dtype, const uint32_t *raw, float *x)
+{
+	if (dtype == FKMI_TYPE_F32) {
+		for (int i = 0; i < 8; i++)
+			x[i] = fkmi_bits_float(raw[i]);
+	} else if (dtype == FKMI_TYPE_F16) {
+		for (int i = 0; i < 8; i++)
+			x[i] = fkmi_half_to_float((uint16_t)(raw[i / 2] >> (i % 2 * 16)));
+	} else {
+		for (int i = 0; i < 8; i++)
+			x[i] = fkmi_bits_float(i % 2 == 0 ? raw[i / 2] << 16 : raw[i / 2] & 0xffff0000u);
+	}
+}
+
 /* What row i of problem b is multiplied by. */
 FKMI_INLINE double fkmi_row_factor(const struct fkmi_points *p, int64_t b, int64_t i)
 {

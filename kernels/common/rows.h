@@ -78,53 +78,7 @@ FKMI_INLINE struct fkmi_brought fkmi_bring(const struct fkmi_points *p, int64_t 
 /* Reads coordinates j .. j+7 as bits; zeros past d. */
 FKMI_INLINE void fkmi_fetch(const struct fkmi_brought *from, int32_t j, int32_t d, uint32_t *raw)
 {
-	int32_t count = from->row < 0 ? 0 : d - j;
-	if (from->points.dtype == FKMI_TYPE_F32) {
-		FKMI_GLOBAL const uint32_t *x = (FKMI_GLOBAL const uint32_t *)from->points.data + (from->row + j);
-		if (from->wide && count >= FKMI_BRINGS) {
-			uint4 low = ((FKMI_GLOBAL const uint4 *)x)[0], high = ((FKMI_GLOBAL const uint4 *)x)[1];
-			raw[0] = low.x;
-			raw[1] = low.y;
-			raw[2] = low.z;
-			raw[3] = low.w;
-			raw[4] = high.x;
-			raw[5] = high.y;
-			raw[6] = high.z;
-			raw[7] = high.w;
-			return;
-		}
-		for (int i = 0; i < FKMI_BRINGS; i++)
-			raw[i] = i < count ? x[i] : 0;
-		return;
-	}
-	FKMI_GLOBAL const uint16_t *x = (FKMI_GLOBAL const uint16_t *)from->points.data + (from->row + j);
-	if (from->wide && count >= FKMI_BRINGS) {
-		uint4 all = *(FKMI_GLOBAL const uint4 *)x;
-		raw[0] = all.x;
-		raw[1] = all.y;
-		raw[2] = all.z;
-		raw[3] = all.w;
-		return;
-	}
-	for (int i = 0; i < FKMI_BRINGS; i += 2) {
-		uint32_t low = i < count ? x[i] : 0, high = i + 1 < count ? x[i + 1] : 0;
-		raw[i / 2] = high << 16 | low;
-	}
-}
-
-/* What the bits mean. */
-FKMI_INLINE void fkmi_decode(int32_t dtype, const uint32_t *raw, float *x)
-{
-	if (dtype == FKMI_TYPE_F32) {
-		for (int i = 0; i < FKMI_BRINGS; i++)
-			x[i] = fkmi_bits_float(raw[i]);
-	} else if (dtype == FKMI_TYPE_F16) {
-		for (int i = 0; i < FKMI_BRINGS; i++)
-			x[i] = fkmi_half_to_float((uint16_t)(raw[i / 2] >> (i % 2 * 16)));
-	} else {
-		for (int i = 0; i < FKMI_BRINGS; i++)
-			x[i] = fkmi_bits_float(i % 2 == 0 ? raw[i / 2] << 16 : raw[i / 2] & 0xffff0000u);
-	}
+	fkmi_fetch8(&from->points, from->row + j, from->row < 0 ? 0 : d - j, from->wide, raw);
 }
 
 /* ---- after the filter ---- */

@@ -130,7 +130,7 @@ FKMI_INLINE void fkmi_bringer_put(struct fkmi_bringer *bringer, const struct fkm
 		const struct fkmi_brought *from = &bringer->from[i];
 		float x[FKMI_BRINGS];
 		uint32_t packed[FKMI_BRINGS / 2] = {0, 0, 0, 0};
-		fkmi_decode(from->points.dtype, bringer->raw[i], x);
+		fkmi_decode8(from->points.dtype, bringer->raw[i], x);
 #pragma unroll
 		for (int e = 0; e < FKMI_BRINGS; e++) {
 			float y;

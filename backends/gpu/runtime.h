@@ -100,7 +100,8 @@ struct fkmi_runtime_gpu {
 	bool acquired; /* can be entered */
 	void *stream;
 	bool owns_stream;
-	void *modules[FKMI_RUNTIME_IMAGES];                            /* NULL: not for this device */
+	void *compiled;                     /* code made at run time, in place of the images; NULL: none */
+	void *modules[FKMI_RUNTIME_IMAGES]; /* NULL: not for this device */
 	struct fkmi_runtime_kernel kernels[FKMI_RUNTIME_KERNEL_SLOTS]; /* a hash table by name */
 	int32_t kernel_count;
 };
@@ -130,8 +131,8 @@ struct fkmi_runtime {
 	void (*describe)(int result, const char **name, const char **text);
 	/* Sets detail, architecture and features, also where it then fails because the device cannot be used. */
 	enum fkm_status (*identify)(int device, struct fkmi_runtime_facts *facts);
-	/* Takes the caller's stream and its device; or gets ready the device that has been chosen. Either sets acquired,
-	 * and is undone by release. */
+	/* Takes the caller's stream and its device. Then, unless that has done so, acquire gets the device ready and sets
+	 * acquired; release undoes it. */
 	enum fkm_status (*adopt)(struct fkmi_runtime_gpu *gpu, const struct fkmi_open_params *params);
 	enum fkm_status (*acquire)(struct fkmi_runtime_gpu *gpu);
 	void (*release)(struct fkmi_runtime_gpu *gpu);

@@ -17,8 +17,8 @@ enum fkm_status fkmi_runtime_load(struct fkmi_runtime_gpu *gpu)
 		void *module = NULL;
 		char what[96];
 		snprintf(what, sizeof what, "loading the %s kernels (%s)", image->name, runtime->names.module_load);
-		FKMI_TRY(
-			fkmi_runtime_check(runtime, runtime->calls->module_load(&module, image->code), what, FKM_ERROR_NO_DEVICE));
+		const void *code = gpu->compiled != NULL ? gpu->compiled : image->code;
+		FKMI_TRY(fkmi_runtime_check(runtime, runtime->calls->module_load(&module, code), what, FKM_ERROR_NO_DEVICE));
 		gpu->modules[i] = module;
 	}
 	return FKM_OK;

@@ -433,7 +433,10 @@ FKMI_KERNEL fkmi_k_recheck(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FK
 			limits[item] = entry < count ? thresholds[b * rows + entry] : fkmi_bits_float(0x7f800000u);
 		}
 		FKMI_BARRIER();
-		const struct fkmi_gathered gathered = {candidates, found_count, limits};
+		struct fkmi_gathered gathered; /* assigned: clang 15 takes an initialiser for a constant, which it is not */
+		gathered.candidates = candidates;
+		gathered.counts = found_count;
+		gathered.thresholds = limits;
 		const struct fkmi_lists rest = {0, 0, scanned, 0, scanned_count};
 		struct fkmi_found unused;
 		fkmi_sweep(&from, &operands, slabs_x, slabs_z, &unused, &gathered);

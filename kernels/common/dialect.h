@@ -152,22 +152,29 @@ FKMI_INLINE int32_t fkmi_count_bits(uint32_t v)
 
 #else /* CUDA, HIP */
 
+#define FKMI_GLOBAL
+#define FKMI_LOCAL
+#define FKMI_ARG(type, name) type *name##_base
+#define FKMI_USE(type, name) type *name = name##_base
+#define FKMI_BARRIER_ALL() FKMI_BARRIER()
+
+#if defined(__HIP__)
+#include "dialect_hip.h"
+#else
+
 #include <stdint.h>
 
 #define FKMI_INLINE static __device__ __forceinline__
-#define FKMI_KERNEL extern "C" __global__ void __launch_bounds__(FKMI_GROUP)
-#define FKMI_GLOBAL
-#define FKMI_LOCAL
+/* A kernel of `items` items in a group. */
+#define FKMI_KERNEL_OF(items) extern "C" __global__ void __launch_bounds__(items)
+#define FKMI_KERNEL FKMI_KERNEL_OF(FKMI_GROUP)
 #define FKMI_LOCAL_ARRAY(type, name, count) __shared__ type name[count]
 /* CUDA and HIP only: a function of a lane that is a member, and the local memory that a launch asks for. */
 #define FKMI_LANE __device__ __forceinline__
 #define FKMI_DYNAMIC_LOCAL(name)                                                                                       \
 	extern __shared__ uint4 fkmi_dynamic_local[];                                                                      \
 	char *name = (char *)fkmi_dynamic_local
-#define FKMI_ARG(type, name) type *name##_base
-#define FKMI_USE(type, name) type *name = name##_base
 #define FKMI_BARRIER() __syncthreads()
-#define FKMI_BARRIER_ALL() __syncthreads()
 
 FKMI_INLINE int fkmi_item(void)
 {
@@ -241,41 +248,31 @@ FKMI_INLINE float fkmi_bits_float(uint32_t bits)
 }
 FKMI_INLINE float fkmi_half_to_float(uint16_t bits)
 {
-#if defined(__HIP__)
-	union {
-		uint16_t bits;
-		_Float16 value;
-	} u = {bits};
-	return (float)u.value;
-#else
 	float v;
 	asm("cvt.f32.f16 %0, %1;" : "=f"(v) : "h"(bits));
 	return v;
-#endif
 }
 FKMI_INLINE uint16_t fkmi_float_to_half(float v)
 {
-#if defined(__HIP__)
-	union {
-		_Float16 value;
-		uint16_t bits;
-	} u = {(_Float16)v};
-	return u.bits;
-#else
 	uint16_t bits;
 	asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(v));
 	return bits;
-#endif
 }
 FKMI_INLINE int32_t fkmi_count_bits(uint32_t v)
 {
 	return (int32_t)__popc(v);
 }
 
+/* The value of the item whose number differs in the bits of mask, a constant below 32; all items of a group take part.
+ */
+#define FKMI_SWAP_DOUBLE(value, mask) __shfl_xor_sync(0xffffffffu, value, mask)
+
 #define FKMI_MULTIPLY_ADD(a, b, c) fmaf(a, b, c)
 #define FKMI_MIN(a, b) fminf(a, b)
 #define FKMI_MAX(a, b) fmaxf(a, b)
 #define FKMI_SQRTF(a) sqrtf(a)
+
+#endif /* __HIP__ */
 
 #endif
 

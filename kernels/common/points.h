@@ -221,11 +221,11 @@ FKMI_INLINE int64_t fkmi_group_prefix(FKMI_LOCAL int64_t *buffer, int64_t value,
 /* Combines the lanes' partial sums as R8 does; all eight get the result. A whole group must call it together. */
 FKMI_INLINE double fkmi_sum8(FKMI_LOCAL double *buffer, double p)
 {
-#if defined(__CUDACC__) && !defined(__HIP__)
+#if defined(FKMI_SWAP_DOUBLE)
 	(void)buffer;
-	p += __shfl_xor_sync(0xffffffffu, p, 1);
-	p += __shfl_xor_sync(0xffffffffu, p, 2);
-	p += __shfl_xor_sync(0xffffffffu, p, 4);
+	p += FKMI_SWAP_DOUBLE(p, 1);
+	p += FKMI_SWAP_DOUBLE(p, 2);
+	p += FKMI_SWAP_DOUBLE(p, 4);
 	return p;
 #else
 	int item = fkmi_item(), first = item & ~7;

@@ -9,12 +9,16 @@ struct fkmi_store_bytes { /* all parameters of a kernel together take at most 4 
 	unsigned char bytes[4000];
 };
 
-#if defined(__CUDACC__)
-/* __grid_constant__: read where it arrives, not from a copy. */
-extern "C" __global__ void __launch_bounds__(FKMI_STORE_THREADS)
-	fkmi_store(const __grid_constant__ struct fkmi_store_bytes block, unsigned char *to, int count)
+#if defined(FKMI_KERNEL_OF)
+#if defined(__HIP__)
+#define FKMI_STORE_ARGUMENT const
+#else
+#define FKMI_STORE_ARGUMENT const __grid_constant__ /* read where it arrives, not from a copy */
+#endif
+FKMI_KERNEL_OF(FKMI_STORE_THREADS)
+fkmi_store(FKMI_STORE_ARGUMENT struct fkmi_store_bytes block, unsigned char *to, int count)
 {
-	for (int i = (int)threadIdx.x; i < count; i += FKMI_STORE_THREADS)
+	for (int i = fkmi_item(); i < count; i += FKMI_STORE_THREADS)
 		to[i] = block.bytes[i];
 }
 #endif

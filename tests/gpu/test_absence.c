@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_absence TEXT: with what FKM_CUDA_LIBRARY names, the backend cannot be used, and TEXT is in the reason. */
+/* test_absence BACKEND TEXT: as the environment is, the backend cannot be used, and TEXT is in the reason. */
 #include <stdio.h>
 #include <string.h>
 
-#include "backends/cuda/cuda.h"
+#include "registry.h"
 
 static int differs(const char *what, const char *text, const char *part)
 {
@@ -15,25 +15,30 @@ static int differs(const char *what, const char *text, const char *part)
 
 int main(int argc, char **argv)
 {
-	if (argc != 2)
+	if (argc != 3)
 		return 2;
 	struct fkm_context_params params;
 	struct fkm_context *context;
 	fkm_context_params_init(&params);
-	params.backend = "cuda";
+	params.backend = argv[1];
 	enum fkm_status status = fkm_context_create(&params, &context);
 	int failed = status != FKM_ERROR_NO_DEVICE;
 	if (failed)
 		fprintf(stderr, "fkm_context_create: %s\n", fkm_status_name(status));
-	failed += differs("fkm_context_create", fkm_error_message(), argv[1]);
+	failed += differs("fkm_context_create", fkm_error_message(), argv[2]);
 
-	struct fkm_device_info info;
-	int32_t count = 0;
-	status = fkmi_backend_cuda.list(&info, 1, &count);
+	struct fkm_device_info info = {.device = 0};
+	int32_t count = 0, backends = 0;
+	const struct fkmi_backend *const *backend = fkmi_registry(&backends);
+	while (backends > 0 && strcmp((*backend)->name, argv[1]) != 0) {
+		backend++;
+		backends--;
+	}
+	status = backends > 0 ? (*backend)->list(&info, 1, &count) : FKM_ERROR_INTERNAL;
 	if (status != FKM_OK || count != 1 || info.device != -1) {
 		fprintf(stderr, "list: %s, %d devices, the first is %d\n", fkm_status_name(status), count, info.device);
 		failed++;
 	}
-	failed += differs("list", info.problem, argv[1]);
+	failed += differs("list", info.problem, argv[2]);
 	return failed > 0;
 }

@@ -66,6 +66,10 @@ FKMI_INLINE int32_t fkmi_local_add32(int32_t *p, int32_t v)
 {
 	return __hip_atomic_fetch_add(p, v, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP);
 }
+FKMI_INLINE void fkmi_local_max32(int32_t *p, int32_t v)
+{
+	__hip_atomic_fetch_max(p, v, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP);
+}
 FKMI_INLINE int32_t fkmi_add32(int32_t *p, int32_t v)
 {
 	return __hip_atomic_fetch_add(p, v, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT);

@@ -105,7 +105,7 @@ struct layout {
 	int64_t d_padded, d_pitch, k_padded, slots, span_rows, candidate_capacity;
 	int64_t problems, row_counts, totals, zero_end; /* zero before prepare */
 	int64_t keys, first, ones_end;                  /* all bits set before prepare */
-	int64_t slot_of, mean, shift, operands, norms, row_starts, rows, candidates, scans, nearest;
+	int64_t usual, slot_of, mean, shift, operands, norms, lengths, row_starts, rows, candidates, scans, nearest;
 	int64_t copy_mean, copy_scale, copy, residuals; /* where points are copied */
 	int64_t bytes;                                  /* -1 if that overflows */
 };
@@ -148,11 +148,13 @@ static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_p
 	l.keys = take(&l, p->b, l.slots, sizeof(uint64_t));
 	l.first = take(&l, p->b, l.slots, sizeof(uint32_t));
 	l.ones_end = l.bytes;
+	l.usual = take(&l, p->b, 1, sizeof(struct fkmi_sm90_usual));
 	l.slot_of = take(&l, p->b, p->k, sizeof(uint32_t));
 	l.mean = take(&l, p->b, p->d, sizeof(double));
 	l.shift = take(&l, p->b, l.d_padded, sizeof(float));
 	l.operands = take(&l, p->b * p->k, l.d_pitch, sizeof(uint16_t));
 	l.norms = take(&l, p->b, l.k_padded, sizeof(float));
+	l.lengths = take(&l, p->b, p->k, sizeof(struct fkmi_sm90_length));
 	l.row_starts = take(&l, p->b + 1, 1, sizeof(int32_t));
 	l.rows = take(&l, rows, 1, sizeof(struct fkmi_sm90_row));
 	l.candidates = take(&l, l.candidate_capacity, 1, sizeof(struct fkmi_sm90_candidate));
@@ -221,6 +223,16 @@ static enum fkm_status launch(const struct run *r, const char *kernel, int64_t b
 					 .kernel = kernel, .blocks = blocks, .threads = threads, .arguments = (void *[]){argument}});
 }
 
+/* The same of a kernel that waits for the one before it. */
+static enum fkm_status launch_behind(const struct run *r, const char *kernel, int64_t blocks, void *argument)
+{
+	return fkmi_cuda_launch(r->cuda, &(struct fkmi_cuda_launch){.kernel = kernel,
+																.blocks = blocks,
+																.threads = FKMI_SM90_GROUP,
+																.overlap = true,
+																.arguments = (void *[]){argument}});
+}
+
 /* Blocks for work of which each takes `each` pieces, as many as run at once: kernels loop. */
 static int64_t blocks_for(const struct run *r, int64_t work, int64_t each)
 {
@@ -228,16 +240,32 @@ static int64_t blocks_for(const struct run *r, int64_t work, int64_t each)
 	return least(divide_up(work, each), (int64_t)RESIDENT * r->cuda->base.gpu.device.limits.units);
 }
 
+static bool is_multiple(int64_t value, int64_t of)
+{
+	return value % of == 0;
+}
+
 static struct fkmi_sm90_points points_of(const struct run *r)
 {
 	const struct fkmi_job *job = r->job;
+	const int64_t element = job->problem.dtype == FKM_F32 ? sizeof(float) : sizeof(uint16_t);
+	const bool paired = is_multiple(job->problem.d, 2) && is_multiple(job->point_row_stride, 2) &&
+						is_multiple(job->point_batch_stride, 2) &&
+						is_multiple((int64_t)(uintptr_t)place(job->points), 2 * element);
 	return (struct fkmi_sm90_points){.data = place(job->points),
 									 .row_scale = place(job->row_scale),
 									 .row_stride = job->point_row_stride,
 									 .batch_stride = job->point_batch_stride,
 									 .n = job->problem.n,
 									 .d = (int32_t)job->problem.d,
-									 .dtype = job->problem.dtype};
+									 .dtype = job->problem.dtype,
+									 .paired = paired};
+}
+
+/* gamma of certificate.cuh, of which the others are too. */
+static float score_error(int64_t d)
+{
+	return (float)((double)(17 * divide_up(d, 16) + 8) * 0x1p-23 * 1.01);
 }
 
 /* ---- prepare ---- */
@@ -283,6 +311,8 @@ enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_j
 								  .copy_scale = r.copied ? at(&r, l->copy_scale) : NULL,
 								  .operands = at(&r, l->operands),
 								  .norms = at(&r, l->norms),
+								  .lengths = at(&r, l->lengths),
+								  .usual = at(&r, l->usual),
 								  .keys = at(&r, l->keys),
 								  .first = at(&r, l->first),
 								  .slot_of = at(&r, l->slot_of),
@@ -293,7 +323,9 @@ enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_j
 								  .d_pitch = (int32_t)l->d_pitch,
 								  .k_padded = (int32_t)l->k_padded,
 								  .slots = (int32_t)l->slots,
-								  .dtype = p->dtype};
+								  .dtype = p->dtype,
+								  .exact = p->precision == FKM_PRECISION_EXACT,
+								  .gamma = score_error(p->d)};
 	const int64_t warps = FKMI_SM90_GROUP / 32;
 	FKMI_TRY(launch(&r, "fkmi_sm90_center", blocks_for(&r, p->b, 1), FKMI_SM90_CENTER_GROUP, &a));
 	FKMI_TRY(launch(&r, "fkmi_sm90_measure", blocks_for(&r, p->b * p->k, warps), FKMI_SM90_GROUP, &a));
@@ -302,16 +334,9 @@ enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_j
 
 /* ---- assign ---- */
 
-static bool is_multiple(int64_t value, int64_t of)
-{
-	return value % of == 0;
-}
-
-/* certificate.cuh */
 static void set_errors(struct fkmi_sm90_assign *a, int64_t d)
 {
-	a->gamma = (float)((double)(17 * divide_up(d, 16) + 8) * 0x1p-23 * 1.01);
-	a->norm_factor = (float)((1 + 3.6 * sqrt((double)a->gamma)) * 1.00001);
+	a->gamma = score_error(d);
 	a->distance_error = (float)(((double)d / 8 + 8) * 0x1p-52);
 	a->square_factor = (float)(1 + ((double)d / 4 + 16) * 0x1p-23);
 }
@@ -324,6 +349,7 @@ static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span s
 	struct fkmi_sm90_assign a = {
 		.problems = at(r, l->problems),
 		.norms = at(r, l->norms),
+		.lengths = at(r, l->lengths),
 		.shift = r->copied ? NULL : at(r, l->shift),
 		.residuals = r->copied ? at(r, l->residuals) : NULL,
 		.operands = r->copied ? at(r, l->copy) : place(job->points),
@@ -347,6 +373,7 @@ static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span s
 		.span_row = (int32_t)span.row,
 		.span_rows = (int32_t)span.rows,
 		.candidate_capacity = (int32_t)l->candidate_capacity,
+		.listed_tile = r->shape->points,
 		.bf16 = !r->copied && p->dtype == FKM_BF16,
 		.exact = p->precision == FKM_PRECISION_EXACT,
 		.one = 1.0f,
@@ -405,22 +432,16 @@ static enum fkm_status launch_flash(const struct run *r, const struct shape *sha
 																.blocks = blocks,
 																.threads = FKMI_SM90_THREADS,
 																.local_bytes = shape->shared_bytes,
+																.overlap = strcmp(suffix, "_recheck") == 0,
 																.arguments = (void *[]){&points, &centroids, a}});
 }
 
 /* Rows that the filter has listed. Only the device knows how many: kernels with nothing to do end at once. */
 static enum fkm_status recheck(const struct run *r, struct fkmi_sm90_assign *assign)
 {
-	enum { SCAN_BLOCKS = 32 };
 	const struct fkmi_job *job = r->job;
 	const struct layout *l = &r->layout;
 	const int64_t units = r->cuda->base.gpu.device.limits.units;
-	int32_t *counts = assign->row_counts, *starts = at(r, l->row_starts), b = assign->b, tile = r->shape->points;
-	FKMI_TRY(fkmi_cuda_launch(
-		r->cuda, &(struct fkmi_cuda_launch){.kernel = "fkmi_sm90_starts",
-											.blocks = 1,
-											.threads = FKMI_SM90_CENTER_GROUP,
-											.arguments = (void *[]){(void *)&counts, (void *)&starts, &b, &tile}}));
 	FKMI_TRY(launch_flash(r, r->shape, "_recheck", units, assign));
 	struct fkmi_sm90_recheck a = {.points = points_of(r),
 								  .centroids = place(job->centroids),
@@ -430,20 +451,21 @@ static enum fkm_status recheck(const struct run *r, struct fkmi_sm90_assign *ass
 								  .previous = assign->previous,
 								  .rows = assign->rows,
 								  .row_counts = assign->row_counts,
-								  .row_starts = starts,
+								  .row_starts = assign->row_starts,
 								  .candidates = assign->candidates,
 								  .scans = at(r, l->scans),
 								  .nearest = at(r, l->nearest),
 								  .totals = assign->totals,
-								  .b = b,
+								  .problems = assign->problems,
+								  .usual = at(r, l->usual),
+								  .b = assign->b,
 								  .k = assign->k,
 								  .k_padded = assign->k_padded,
 								  .span_rows = assign->span_rows,
-								  .tile = tile};
-	FKMI_TRY(launch(r, "fkmi_sm90_decide", blocks_for(r, job->problem.b * assign->span_rows, FKMI_SM90_GROUP / 8),
-					FKMI_SM90_GROUP, &a));
-	FKMI_TRY(launch(r, "fkmi_sm90_scan", 4 * units, FKMI_SM90_GROUP, &a));
-	return launch(r, "fkmi_sm90_decide_scanned", SCAN_BLOCKS, FKMI_SM90_GROUP, &a);
+								  .tile = assign->listed_tile};
+	FKMI_TRY(launch_behind(r, "fkmi_sm90_decide",
+						   blocks_for(r, job->problem.b * assign->span_rows, FKMI_SM90_GROUP / 8), &a));
+	return launch_behind(r, "fkmi_sm90_scan", 3 * units, &a);
 }
 
 enum fkm_status fkmi_cuda_sm90_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,

@@ -26,23 +26,16 @@
 FKMI_SM90_SHAPES(FLASH_KERNELS)
 FLASH_KERNEL(fkmi_sm90_any_fetch, any_shape, false, true)
 
-#define SMALL_KERNEL(name, threads, type, function)                                                                    \
-	extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ struct type a)               \
+#define SMALL_KERNEL(name, threads, blocks, type, function)                                                            \
+	extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ struct type a)               \
 	{                                                                                                                  \
 		function(a);                                                                                                   \
 	}
 
-SMALL_KERNEL(fkmi_sm90_center, FKMI_SM90_CENTER_GROUP, fkmi_sm90_prepare, center)
-SMALL_KERNEL(fkmi_sm90_measure, FKMI_SM90_GROUP, fkmi_sm90_prepare, measure_centroids)
-SMALL_KERNEL(fkmi_sm90_convert, FKMI_SM90_GROUP, fkmi_sm90_prepare, convert_centroids)
-SMALL_KERNEL(fkmi_sm90_center_points, FKMI_SM90_CENTER_GROUP, fkmi_sm90_copy, center_points)
-SMALL_KERNEL(fkmi_sm90_copy_points, FKMI_SM90_GROUP, fkmi_sm90_copy, copy_points)
-SMALL_KERNEL(fkmi_sm90_decide, FKMI_SM90_GROUP, fkmi_sm90_recheck, decide_rows)
-SMALL_KERNEL(fkmi_sm90_scan, FKMI_SM90_GROUP, fkmi_sm90_recheck, scan_listed)
-SMALL_KERNEL(fkmi_sm90_decide_scanned, FKMI_SM90_GROUP, fkmi_sm90_recheck, decide_scanned)
-
-extern "C" __global__ void __launch_bounds__(FKMI_SM90_CENTER_GROUP)
-	fkmi_sm90_starts(const int32_t *counts, int32_t *starts, int b_count, int tile)
-{
-	make_row_starts(counts, starts, b_count, tile);
-}
+SMALL_KERNEL(fkmi_sm90_center, FKMI_SM90_CENTER_GROUP, 1, fkmi_sm90_prepare, center)
+SMALL_KERNEL(fkmi_sm90_measure, FKMI_SM90_GROUP, 1, fkmi_sm90_prepare, measure_centroids)
+SMALL_KERNEL(fkmi_sm90_convert, FKMI_SM90_GROUP, 1, fkmi_sm90_prepare, convert_centroids)
+SMALL_KERNEL(fkmi_sm90_center_points, FKMI_SM90_CENTER_GROUP, 1, fkmi_sm90_copy, center_points)
+SMALL_KERNEL(fkmi_sm90_copy_points, FKMI_SM90_GROUP, 1, fkmi_sm90_copy, copy_points)
+SMALL_KERNEL(fkmi_sm90_decide, FKMI_SM90_GROUP, 3, fkmi_sm90_recheck, decide)
+SMALL_KERNEL(fkmi_sm90_scan, FKMI_SM90_GROUP, 2, fkmi_sm90_recheck, scan)

@@ -247,38 +247,70 @@ static __device__ __forceinline__ void candidate_lists_tile(struct candidate_lis
 }
 
 /*
- * Puts the candidates of row h into the pool, in front of the list whose head is *head (FKMI_SM90_SCAN_ALL if they do
- * not fit). The four lanes of the row call it together; first: the share's first centroid.
+ * Puts a warp's candidates into the pool, those of each row in front of the list whose head is at[..], or puts
+ * FKMI_SM90_SCAN_ALL there if they do not fit. heads: of the lane's rows, null where there is none; first: the share's
+ * first centroid. The whole warp calls it; what its rows wait for, they wait for together.
  */
-static __device__ __forceinline__ void candidate_lists_flush(const struct candidate_lists &lists, int h, int32_t *head,
-															 int first, struct fkmi_sm90_candidate *pool,
-															 int32_t capacity, int32_t *taken)
+template <int BLOCKS>
+static __device__ __forceinline__ void candidate_lists_flush(const struct candidate_lists (&lists)[BLOCKS],
+															 int32_t *const (&heads)[2 * BLOCKS], int first,
+															 struct fkmi_sm90_candidate *pool, int32_t capacity,
+															 int32_t *taken)
 {
-	const int lane = (int)(threadIdx.x & 31), quad = lane & ~3, q = lane & 3, many = 1 << 20;
-	const uint32_t lanes = 0xfu << quad;
-	const int mine = lists.count[h] > FKMI_SM90_LANE_CANDIDATES ? many : lists.count[h];
-	const int neighbour = __shfl_xor_sync(lanes, mine, 1), pair = mine + neighbour;
-	const int others = __shfl_xor_sync(lanes, pair, 2), total = pair + others;
-	const int before = (q & 1 ? neighbour : 0) + (q & 2 ? others : 0);
-	if (total == 0)
-		return;
-	int base = 0, next = 0;
-	if (q == 0) {
-		/* Once the pool is empty its counter stands still, so that it does not overflow. */
-		base = total < many && __ldcg(taken) < capacity ? atomicAdd(taken, total) : capacity;
-		const bool fits = base <= capacity - total;
-		if (!fits)
-			base = -1;
-		next = atomicExch(head, fits ? base : FKMI_SM90_SCAN_ALL);
+	constexpr int ROWS = 2 * BLOCKS, MANY = 1 << 20; /* MANY: a lane's list did not suffice */
+	const int lane = (int)(threadIdx.x & 31), quad = lane & ~3, q = lane & 3;
+	int before[ROWS], total[ROWS], sum = 0;
+#pragma unroll
+	for (int r = 0; r < ROWS; r++) {
+		const int count = lists[r / 2].count[r % 2], mine = count > FKMI_SM90_LANE_CANDIDATES ? MANY : count;
+		const int neighbour = __shfl_xor_sync(0xffffffffu, mine, 1), pair = mine + neighbour;
+		const int others = __shfl_xor_sync(0xffffffffu, pair, 2);
+		before[r] = (q & 1 ? neighbour : 0) + (q & 2 ? others : 0);
+		total[r] = pair + others;
+		if (total[r] < MANY) {
+			before[r] += sum;
+			sum += total[r];
+		}
 	}
-	base = __shfl_sync(lanes, base, quad);
-	next = __shfl_sync(lanes, next, quad);
-	if (base < 0)
-		return;
-	for (int i = 0; i < mine; i++) {
-		const int at = base + before + i, last = base + total - 1;
-		pool[at].k = first + (int)shared_load_u16(lists.at[h] + 2 * i);
-		pool[at].next = at == last ? next : at + 1;
+	int end = sum; /* of the quads up to this one */
+#pragma unroll
+	for (int step = 4; step < 32; step *= 2) {
+		const int other = __shfl_up_sync(0xffffffffu, end, step);
+		end += lane >= step ? other : 0;
+	}
+	const int all = __shfl_sync(0xffffffffu, end, 31);
+	int base = 0;
+	/* Once the pool is empty its counter stands still, so that it does not overflow. */
+	if (lane == 0 && all > 0)
+		base = __ldcg(taken) < capacity ? atomicAdd(taken, all) : capacity;
+	base = __shfl_sync(0xffffffffu, base, 0);
+	const bool fits = base <= capacity - all;
+	base += end - sum;
+	/* Lane q of a quad changes the head of its row q. */
+	int32_t *head = nullptr;
+	int value = 0, next = 0, start = base;
+#pragma unroll
+	for (int r = 0; r < ROWS; r++) {
+		if (q == r && total[r] > 0) {
+			head = heads[r];
+			value = fits && total[r] < MANY ? start : FKMI_SM90_SCAN_ALL;
+		}
+		start += total[r] < MANY ? total[r] : 0;
+	}
+	if (head != nullptr)
+		next = atomicExch(head, value);
+	start = base;
+#pragma unroll
+	for (int r = 0; r < ROWS; r++) {
+		const int behind = __shfl_sync(0xffffffffu, next, quad + r), count = lists[r / 2].count[r % 2];
+		if (!fits || total[r] >= MANY)
+			continue;
+		start += total[r];
+		for (int i = 0; i < count; i++) {
+			const int at = base + before[r] + i;
+			pool[at].k = first + (int)shared_load_u16(lists[r / 2].at[r % 2] + 2 * i);
+			pool[at].next = at + 1 == start ? behind : at + 1;
+		}
 	}
 }
 

@@ -191,16 +191,6 @@ template <class SHAPE> struct row_block<SHAPE, false> {
 	{
 		best.take(d, column, m.a.one);
 	}
-	__device__ __forceinline__ void end(const multiplier<SHAPE, false> &m, const struct work_item &, int block)
-	{
-#pragma unroll
-		for (int h = 0; h < 2; h++) {
-			const struct row_result r = best.finish(h);
-			if ((threadIdx.x & 3) == 0)
-				shared_store3(m.results_address() + 16 * (m.first_row(block) + 8 * h), r.best, __int_as_float(r.column),
-							  r.second);
-		}
-	}
 };
 
 template <class SHAPE> struct row_block<SHAPE, true> {
@@ -231,16 +221,43 @@ template <class SHAPE> struct row_block<SHAPE, true> {
 	{
 		candidate_lists_tile(lists, d, (int)column - item.first * SHAPE::COLUMNS);
 	}
-	__device__ __forceinline__ void end(const multiplier<SHAPE, true> &m, const struct work_item &item, int)
-	{
+};
+
+/* What the rows of a tile give. */
+template <class SHAPE>
+static __device__ __forceinline__ void end_rows(const multiplier<SHAPE, false> &m,
+												const row_block<SHAPE, false> (&rows)[SHAPE::BLOCKS],
+												const struct work_item &)
+{
+#pragma unroll
+	for (int block = 0; block < SHAPE::BLOCKS; block++)
+#pragma unroll
+		for (int h = 0; h < 2; h++) {
+			const struct row_result r = rows[block].best.finish(h);
+			if ((threadIdx.x & 3) == 0)
+				shared_store3(m.results_address() + 16 * (m.first_row(block) + 8 * h), r.best, __int_as_float(r.column),
+							  r.second);
+		}
+}
+
+template <class SHAPE>
+static __device__ __forceinline__ void end_rows(const multiplier<SHAPE, true> &m,
+												const row_block<SHAPE, true> (&rows)[SHAPE::BLOCKS],
+												const struct work_item &item)
+{
+	struct candidate_lists lists[SHAPE::BLOCKS];
+	int32_t *heads[2 * SHAPE::BLOCKS];
+#pragma unroll
+	for (int block = 0; block < SHAPE::BLOCKS; block++) {
+		lists[block] = rows[block].lists;
 #pragma unroll
 		for (int h = 0; h < 2; h++)
-			if (row[h] >= 0)
-				candidate_lists_flush(lists, h, &m.a.labels[(int64_t)item.b * m.a.n + row[h]],
-									  item.first * SHAPE::COLUMNS, m.a.candidates, m.a.candidate_capacity,
-									  &m.a.totals->candidates);
+			heads[2 * block + h] =
+				rows[block].row[h] >= 0 ? &m.a.labels[(int64_t)item.b * m.a.n + rows[block].row[h]] : nullptr;
 	}
-};
+	candidate_lists_flush(lists, heads, item.first * SHAPE::COLUMNS, m.a.candidates, m.a.candidate_capacity,
+						  &m.a.totals->candidates);
+}
 
 /* Turns of the two warpgroups at issuing multiplications. */
 template <int ORDER> struct turns {
@@ -407,9 +424,7 @@ static __device__ __forceinline__ void multiply_resident(multiplier<SHAPE, RECHE
 				m.advance();
 			}
 		}
-#pragma unroll
-		for (int block = 0; block < SHAPE::BLOCKS; block++)
-			rows[block].end(m, item, block);
+		end_rows(m, rows, item);
 		m.give_results();
 	}
 	turn.end();
@@ -491,9 +506,7 @@ static __device__ __forceinline__ void multiply_streamed(multiplier<SHAPE, RECHE
 				}
 			}
 		}
-#pragma unroll
-		for (int block = 0; block < SHAPE::BLOCKS; block++)
-			rows[block].end(m, item, block);
+		end_rows(m, rows, item);
 		m.give_results();
 	}
 }
@@ -509,12 +522,13 @@ static __device__ __forceinline__ void flash_assign(const struct tensor_map *poi
 	typedef shared_layout<SHAPE, RECHECKS> layout;
 	extern __shared__ __align__(1024) unsigned char shared_bytes[]; /* the swizzle needs that */
 	const uint32_t base = shared_address(shared_bytes);
+	constexpr int FETCHING_WARPS = RECHECKS ? 4 : 1;
 	const int warp = (int)threadIdx.x / 32;
 	if (threadIdx.x == 0) {
 		prefetch_map(points);
 		prefetch_map(centroids);
 		for (int i = 0; i < SHAPE::STAGES; i++) {
-			mbarrier_init(base + layout::FULL + 8 * i, FETCHES ? 32 : 1);
+			mbarrier_init(base + layout::FULL + 8 * i, FETCHES ? 32 * FETCHING_WARPS : 1);
 			mbarrier_init(base + layout::EMPTY + 8 * i, MULTIPLIERS * WARPGROUP);
 		}
 		for (int i = 0; i < RESULT_SLOTS; i++) {
@@ -524,13 +538,18 @@ static __device__ __forceinline__ void flash_assign(const struct tensor_map *poi
 		mbarrier_init_fence();
 	}
 	__syncthreads();
+	grid_release();
+	if (RECHECKS)
+		grid_wait();
 	if (warp < 4) {
 		registers_decrease<40>();
-		if (warp == 0) {
+		if (warp < FETCHING_WARPS) {
 			fill_ring<SHAPE, RECHECKS, FETCHES>(points, centroids, a, base);
-		} else if (!RECHECKS && warp <= FINISHERS) {
-			if constexpr (!RECHECKS)
+		} else if (warp <= FINISHERS) {
+			if constexpr (!RECHECKS) {
 				finish_tiles<SHAPE>(a, base);
+				count_tiles(a);
+			}
 		}
 	} else {
 		registers_increase<232>();

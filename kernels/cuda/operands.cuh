@@ -8,7 +8,7 @@
 #define FKMI_CUDA_OPERANDS_CUH
 
 #include "kernels/common/state.h"
-#include "kernels/cuda/sm90.h"
+#include "kernels/cuda/certificate.cuh"
 
 #define FKMI_INLINE static __device__ __forceinline__
 #include "kernels/common/exact.h"
@@ -153,6 +153,8 @@ static __device__ __forceinline__ void center(const struct fkmi_sm90_prepare &a)
 			problem->point_residual = a.dtype == FKMI_TYPE_BF16 && a.copy_mean == nullptr
 										  ? __double2float_ru(sqrt((double)a.d) * 0x1.01p-25)
 										  : 0;
+			const bool assigned = a.state[(int64_t)b * FKMI_STATE_MEMBERS + FKMI_STATE_CHANGED] != 0;
+			problem->usual = a.exact && assigned ? a.usual[b] : fkmi_sm90_usual{0, 0, 0};
 		}
 		__syncthreads();
 	}
@@ -219,7 +221,7 @@ static __device__ __forceinline__ bool is_repeated(const struct fkmi_sm90_prepar
 	return !__any_sync(0xffffffffu, differs);
 }
 
-/* operands, norms, and of problems centroid_scale, norm_max, residual_max, off. One warp per place in norms. */
+/* operands, norms, lengths, and of problems centroid_scale, norm_max, residual_max, off. One warp per place in norms. */
 static __device__ __forceinline__ void convert_centroids(const struct fkmi_sm90_prepare &a)
 {
 	const float infinity = __int_as_float(0x7f800000);
@@ -268,14 +270,19 @@ static __device__ __forceinline__ void convert_centroids(const struct fkmi_sm90_
 			problem->centroid_scale = (float)scale;
 			problem->off = !usable;
 		}
-		a.norms[i] = repeated ? infinity
-					 : usable ? (float)(scale * (0.5 * square + product))
-							  : __int_as_float(0x7fc00000);
-		if (!repeated && usable) {
-			raise(&problem->norm_max, sqrt(square) * 1.000001);
-			/* and the subtraction of the mean is rounded */
-			raise(&problem->residual_max, sqrt(residual) * 1.000001 + sqrt(exact) * 0x1p-50);
+		if (repeated || !usable) {
+			a.norms[i] = repeated ? infinity : __int_as_float(0x7fc00000);
+			continue;
 		}
+		/* and the subtraction of the mean is rounded */
+		struct fkmi_sm90_length length = {__double2float_ru(sqrt(square) * 1.000001),
+										  __double2float_ru(sqrt(residual) * 1.000001 + sqrt(exact) * 0x1p-50), 0};
+		if (a.exact)
+			set_allowance(length, problem->usual, (double)a.gamma, (double)problem->shift_norm);
+		a.norms[i] = (float)(scale * (0.5 * square + product - (double)length.allowance));
+		a.lengths[(int64_t)b * a.k + k] = length;
+		atomicMax(&problem->norm_max, __float_as_int(length.length));
+		atomicMax(&problem->residual_max, __float_as_int(length.residual));
 	}
 }
 

@@ -47,7 +47,13 @@ static __device__ __forceinline__ void mbarrier_arrive(uint32_t barrier)
 	asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
-/* Arrives and has the phase wait for so many more bytes of bulk copies. */
+/* Has the phase wait for so many more bytes of bulk copies. */
+static __device__ __forceinline__ void mbarrier_expect(uint32_t barrier, uint32_t bytes)
+{
+	asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+
+/* Arrives, and the same. */
 static __device__ __forceinline__ void mbarrier_arrive_expect(uint32_t barrier, uint32_t bytes)
 {
 	asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
@@ -106,15 +112,36 @@ static __device__ __forceinline__ void copy_bytes(uint32_t to, const void *from,
 				 : "memory");
 }
 
+/* Brings the line of an address near. */
+static __device__ __forceinline__ void prefetch(const void *at)
+{
+	asm volatile("prefetch.global.L1 [%0];" ::"l"(at) : "memory");
+}
+
 /* 16 bytes of which the first `bytes` are copied, the others zero. */
 static __device__ __forceinline__ void copy16(uint32_t to, const void *from, uint32_t bytes)
 {
 	asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
 }
 
-static __device__ __forceinline__ void copy16_wait(void)
+/* Arrives once this thread's copies of 16 bytes are there. */
+static __device__ __forceinline__ void copy16_arrive(uint32_t barrier)
 {
-	asm volatile("cp.async.wait_all;" ::: "memory");
+	asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
+/* ---- kernels that overlap (overlap of struct fkmi_cuda_launch) ---- */
+
+/* Until the kernel before this one has ended, and its stores are there. */
+static __device__ __forceinline__ void grid_wait(void)
+{
+	asm volatile("griddepcontrol.wait;" ::: "memory");
+}
+
+/* The kernel behind this one may start, and wait. */
+static __device__ __forceinline__ void grid_release(void)
+{
+	asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 }
 
 /* ---- shared memory ---- */

@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rows that the filter could not decide, by the reference distance of docs/semantics.md section 1: their candidates,
- * or, where a list did not fit, all centroids. Eight neighbouring lanes take a row. Operations that must not be
- * contracted are written as intrinsics.
+ * or, where a list did not fit, all centroids. Two quads of neighbouring lanes take a row, each every other one of its
+ * candidates. Operations that must not be contracted are written as intrinsics.
  */
 #ifndef FKMI_CUDA_RECHECK_CUH
 #define FKMI_CUDA_RECHECK_CUH
 
 #include "kernels/cuda/operands.cuh"
+#include "kernels/cuda/ptx.cuh"
 
-enum { OCTETS = FKMI_SM90_GROUP / 8 };
+enum { OCTETS = FKMI_SM90_GROUP / 8 }; /* rows in hand */
+
+static __device__ __forceinline__ uint32_t quad_lanes(void)
+{
+	return 0xfu << (threadIdx.x & 28);
+}
 
 static __device__ __forceinline__ uint32_t octet_lanes(void)
 {
 	return 0xffu << (threadIdx.x & 24);
-}
-
-/* R8 over the lanes of an octet. */
-static __device__ __forceinline__ double octet_sum(double v)
-{
-	v = __dadd_rn(v, __shfl_xor_sync(octet_lanes(), v, 1));
-	v = __dadd_rn(v, __shfl_xor_sync(octet_lanes(), v, 2));
-	return __dadd_rn(v, __shfl_xor_sync(octet_lanes(), v, 4));
 }
 
 /* A row of the points. */
@@ -36,21 +34,87 @@ static __device__ __forceinline__ struct point_row point_row_of(const struct fkm
 	return r;
 }
 
-/* D between a row and two centroids. */
-static __device__ __forceinline__ double2 distances(const struct fkmi_sm90_points &points, const struct point_row &row,
-													const double *c0, const double *c1)
-{
-	double2 sum = {0, 0};
-#pragma unroll 4
-	for (int j = (int)(threadIdx.x & 7); j < points.d; j += 8) {
-		const double x = __dmul_rn(point_element(points, row.at + j), row.factor);
-		const double t0 = __dsub_rn(x, __ldg(c0 + j)), t1 = __dsub_rn(x, __ldg(c1 + j));
-		sum.x = __fma_rn(t0, t0, sum.x);
-		sum.y = __fma_rn(t1, t1, sum.y);
+/* How elements of the points are read. WIDE: those at even places with the one behind. */
+template <int DTYPE, bool WIDE> struct point_reader {
+	static __device__ __forceinline__ double from_bits(uint16_t bits)
+	{
+		return DTYPE == FKMI_TYPE_F16 ? half_to_double(bits) : (double)__uint_as_float((uint32_t)bits << 16);
 	}
-	sum.x = octet_sum(sum.x);
-	sum.y = octet_sum(sum.y);
-	return sum;
+	static __device__ __forceinline__ double one(const void *data, int64_t at)
+	{
+		if constexpr (DTYPE == FKMI_TYPE_F32)
+			return (double)__ldg((const float *)data + at);
+		else
+			return from_bits(__ldg((const uint16_t *)data + at));
+	}
+	/* Elements at and at + 1, or 0 for the second where there is none. */
+	static __device__ __forceinline__ double2 pair(const void *data, int64_t at, bool second)
+	{
+		if constexpr (WIDE && DTYPE == FKMI_TYPE_F32) {
+			const float2 v = __ldg((const float2 *)((const float *)data + at));
+			return make_double2((double)v.x, (double)v.y);
+		} else if constexpr (WIDE) {
+			const uint32_t v = __ldg((const uint32_t *)((const uint16_t *)data + at));
+			return make_double2(from_bits((uint16_t)v), from_bits((uint16_t)(v >> 16)));
+		} else {
+			return make_double2(one(data, at), second ? one(data, at + 1) : 0);
+		}
+	}
+	static __device__ __forceinline__ double2 pair(const double *data, bool second)
+	{
+		if constexpr (WIDE)
+			return __ldg((const double2 *)data);
+		else
+			return make_double2(__ldg(data), second ? __ldg(data + 1) : 0);
+	}
+};
+
+/* Calls call(reader) with the reader for the points. */
+template <class CALL>
+static __device__ __forceinline__ void with_reader(const struct fkmi_sm90_points &points, const CALL &call)
+{
+	switch (points.dtype * 2 + (points.paired != 0)) {
+	case FKMI_TYPE_F16 * 2:
+		return call(point_reader<FKMI_TYPE_F16, false>());
+	case FKMI_TYPE_F16 * 2 + 1:
+		return call(point_reader<FKMI_TYPE_F16, true>());
+	case FKMI_TYPE_BF16 * 2:
+		return call(point_reader<FKMI_TYPE_BF16, false>());
+	case FKMI_TYPE_BF16 * 2 + 1:
+		return call(point_reader<FKMI_TYPE_BF16, true>());
+	case FKMI_TYPE_F32 * 2:
+		return call(point_reader<FKMI_TYPE_F32, false>());
+	default:
+		return call(point_reader<FKMI_TYPE_F32, true>());
+	}
+}
+
+/* D between a row and a centroid, by a quad: lane m has the parts 2 m and 2 m + 1 of R8. */
+template <class READER>
+static __device__ __forceinline__ double distance(const READER &reader, const struct fkmi_sm90_points &points,
+												  const struct point_row &row, const double *centroid)
+{
+	double even = 0, odd = 0;
+#pragma unroll 8
+	for (int j = 2 * (int)(threadIdx.x & 3); j < points.d; j += 8) {
+		const bool second = j + 1 < points.d;
+		const double2 x = reader.pair(points.data, row.at + j, second), c = reader.pair(centroid + j, second);
+		const double t = __dsub_rn(__dmul_rn(x.x, row.factor), c.x), u = __dsub_rn(__dmul_rn(x.y, row.factor), c.y);
+		even = __fma_rn(t, t, even);
+		odd = __fma_rn(u, u, odd);
+	}
+	double sum = __dadd_rn(even, odd);
+	sum = __dadd_rn(sum, __shfl_xor_sync(quad_lanes(), sum, 1));
+	return __dadd_rn(sum, __shfl_xor_sync(quad_lanes(), sum, 2));
+}
+
+/* Brings a row near, as it will be read piece by piece. The octet calls it together. */
+static __device__ __forceinline__ void prefetch_row(const struct fkmi_sm90_points &points, const struct point_row &row)
+{
+	const int64_t element = points.dtype == FKMI_TYPE_F32 ? 4 : 2;
+	const char *from = (const char *)points.data + row.at * element;
+	for (int64_t at = 64 * (int64_t)(threadIdx.x & 7); at < points.d * element; at += 8 * 64)
+		prefetch(from + at);
 }
 
 /* The nearest so far; tie: another k is as near. */
@@ -73,22 +137,32 @@ static __device__ __forceinline__ void nearest_take(struct fkmi_sm90_nearest &ne
 	}
 }
 
+/* The nearer of what the two quads found, in all lanes of the octet. */
+static __device__ __forceinline__ void nearest_of_quads(struct fkmi_sm90_nearest &nearest)
+{
+	const double distance = __shfl_xor_sync(octet_lanes(), nearest.distance, 4);
+	const int k = __shfl_xor_sync(octet_lanes(), nearest.k, 4), tie = __shfl_xor_sync(octet_lanes(), nearest.tie, 4);
+	nearest_take(nearest, distance, k, tie);
+}
+
 /* Among the centroids first, first + step, ... that repeat no other; the octet calls it together. */
-static __device__ __forceinline__ void scan_centroids(const struct fkmi_sm90_recheck &a, int b,
-													  const struct point_row &row, int first, int step,
-													  struct fkmi_sm90_nearest &nearest)
+template <class READER>
+static __device__ __forceinline__ struct fkmi_sm90_nearest scan_centroids(const READER &reader,
+																		  const struct fkmi_sm90_recheck &a, int b,
+																		  const struct point_row &row, int first,
+																		  int step)
 {
 	const double *centroids = a.centroids + (int64_t)b * a.k * a.points.d;
 	const float *norms = a.norms + (int64_t)b * a.k_padded;
-	for (int k = first; k < a.k; k += 2 * step) {
-		const int k1 = k + step < a.k ? k + step : k;
-		const double2 d =
-			distances(a.points, row, centroids + (int64_t)k * a.points.d, centroids + (int64_t)k1 * a.points.d);
+	const int quad = (int)(threadIdx.x / 4 & 1);
+	struct fkmi_sm90_nearest nearest;
+	nearest_clear(nearest);
+	for (int k = first + quad * step; k < a.k; k += 2 * step)
 		if (norms[k] != __int_as_float(0x7f800000))
-			nearest_take(nearest, d.x, k, 0);
-		if (norms[k1] != __int_as_float(0x7f800000))
-			nearest_take(nearest, d.y, k1, 0);
-	}
+			nearest_take(nearest, distance(reader, a.points, row, centroids + (int64_t)k * a.points.d), k, 0);
+	__syncwarp(octet_lanes());
+	nearest_of_quads(nearest);
+	return nearest;
 }
 
 static __device__ __forceinline__ void count(const struct fkmi_sm90_recheck &a, int b, int member, int amount)
@@ -107,41 +181,11 @@ static __device__ __forceinline__ void decide_row(const struct fkmi_sm90_recheck
 	count(a, b, FKMI_STATE_CHANGED, a.previous == nullptr || a.previous[at] != nearest.k);
 }
 
-/* Tiles of listed rows before each problem's, from their counts. One group of FKMI_SM90_CENTER_GROUP threads. */
-static __device__ __forceinline__ void make_row_starts(const int32_t *counts, int32_t *starts, int b_count, int tile)
-{
-	__shared__ int32_t of_warp[32];
-	const int lane = (int)(threadIdx.x & 31), warp = (int)threadIdx.x / 32;
-	int before = 0;
-	for (int first = 0; first < b_count; first += FKMI_SM90_CENTER_GROUP) {
-		const int b = first + (int)threadIdx.x, mine = b < b_count ? (counts[b] + tile - 1) / tile : 0;
-		int sum = mine;
-#pragma unroll
-		for (int step = 1; step < 32; step *= 2) {
-			const int other = __shfl_up_sync(0xffffffffu, sum, step);
-			sum += lane >= step ? other : 0;
-		}
-		if (lane == 31)
-			of_warp[warp] = sum;
-		__syncthreads();
-		int all = 0;
-		for (int w = 0; w < FKMI_SM90_CENTER_GROUP / 32; w++) {
-			sum += w < warp ? of_warp[w] : 0;
-			all += of_warp[w];
-		}
-		if (b < b_count)
-			starts[b] = before + sum - mine;
-		before += all;
-		__syncthreads();
-	}
-	if (threadIdx.x == 0)
-		starts[b_count] = before;
-}
-
 /* Decides listed rows by their candidates, and lists for the scan those whose candidates are not known. */
-static __device__ __forceinline__ void decide_rows(const struct fkmi_sm90_recheck &a)
+template <class READER>
+static __device__ __forceinline__ void decide_rows(const READER &reader, const struct fkmi_sm90_recheck &a)
 {
-	const int octet = (int)threadIdx.x / 8, lane = (int)(threadIdx.x & 7);
+	const int octet = (int)threadIdx.x / 8, lane = (int)(threadIdx.x & 7), quad = lane / 4;
 	const uint32_t parts = (uint32_t)a.tile / OCTETS, units = (uint32_t)a.row_starts[a.b] * parts;
 	for (uint32_t unit = blockIdx.x; unit < units; unit += gridDim.x) {
 		const int tile = (int)(unit / parts);
@@ -161,6 +205,7 @@ static __device__ __forceinline__ void decide_rows(const struct fkmi_sm90_rechec
 			continue;
 		const int row = a.rows[(int64_t)b * a.span_rows + i].row;
 		const struct point_row point = point_row_of(a.points, b, row);
+		prefetch_row(a.points, point);
 		const double *centroids = a.centroids + (int64_t)b * a.k * a.points.d;
 		struct fkmi_sm90_nearest nearest;
 		nearest_clear(nearest);
@@ -168,12 +213,13 @@ static __device__ __forceinline__ void decide_rows(const struct fkmi_sm90_rechec
 		bool known = at != FKMI_SM90_NO_CANDIDATE;
 		while (at >= 0) {
 			const struct fkmi_sm90_candidate one = a.candidates[at], two = one.next >= 0 ? a.candidates[one.next] : one;
-			const double2 d = distances(a.points, point, centroids + (int64_t)one.k * a.points.d,
-										centroids + (int64_t)two.k * a.points.d);
-			nearest_take(nearest, d.x, one.k, 0);
-			nearest_take(nearest, d.y, two.k, 0);
+			const int k = quad == 0 ? one.k : two.k;
+			if (quad == 0 || one.next >= 0)
+				nearest_take(nearest, distance(reader, a.points, point, centroids + (int64_t)k * a.points.d), k, 0);
 			at = two.next;
 		}
+		__syncwarp(octet_lanes());
+		nearest_of_quads(nearest);
 		known = known && at == FKMI_SM90_NO_CANDIDATE;
 		if (!known) {
 			int place = 0;
@@ -182,13 +228,11 @@ static __device__ __forceinline__ void decide_rows(const struct fkmi_sm90_rechec
 			place = __shfl_sync(octet_lanes(), place, (int)(threadIdx.x & 24));
 			if (place < FKMI_SM90_SCAN_ROWS) {
 				if (lane == 0) {
-					a.scans[place].b = b;
-					a.scans[place].row = row;
+					a.scans[place] = fkmi_sm90_scan{b, row, 0};
 				}
 				continue;
 			}
-			nearest_clear(nearest);
-			scan_centroids(a, b, point, 0, 1, nearest);
+			nearest = scan_centroids(reader, a, b, point, 0, 1);
 		}
 		if (lane == 0)
 			decide_row(a, b, row, nearest);
@@ -209,17 +253,17 @@ static __device__ __forceinline__ int scan_rows(const struct fkmi_sm90_recheck &
 	return min(a.totals->scans, (int)FKMI_SM90_SCAN_ROWS);
 }
 
-/* The nearest of each share of the centroids, of each row listed for the scan. */
-static __device__ __forceinline__ void scan_listed(const struct fkmi_sm90_recheck &a)
+/* Of each row listed for the scan the nearest of each share of the centroids; the last share decides. */
+template <class READER>
+static __device__ __forceinline__ void scan_listed(const READER &reader, const struct fkmi_sm90_recheck &a)
 {
 	__shared__ struct fkmi_sm90_nearest found[OCTETS];
 	const int rows = scan_rows(a), shares = scan_shares(rows), octet = (int)threadIdx.x / 8;
 	for (int work = blockIdx.x; work < rows * shares; work += gridDim.x) {
-		const struct fkmi_sm90_scan scan = a.scans[work / shares];
-		struct fkmi_sm90_nearest nearest;
-		nearest_clear(nearest);
-		scan_centroids(a, scan.b, point_row_of(a.points, scan.b, scan.row), work % shares * OCTETS + octet,
-					   shares * OCTETS, nearest);
+		struct fkmi_sm90_scan *scan = &a.scans[work / shares];
+		const int b = scan->b, row = scan->row;
+		struct fkmi_sm90_nearest nearest = scan_centroids(reader, a, b, point_row_of(a.points, b, row),
+														  work % shares * OCTETS + octet, shares * OCTETS);
 		if (threadIdx.x % 8 == 0)
 			found[octet] = nearest;
 		__syncthreads();
@@ -228,37 +272,53 @@ static __device__ __forceinline__ void scan_listed(const struct fkmi_sm90_rechec
 				if (found[i].k != 0x7fffffff)
 					nearest_take(nearest, found[i].distance, found[i].k, found[i].tie);
 			a.nearest[work] = nearest;
+			__threadfence();
+			if (atomicAdd(&scan->done, 1) == shares - 1) {
+				__threadfence();
+				nearest_clear(nearest);
+				for (int share = 0; share < shares; share++) {
+					const struct fkmi_sm90_nearest *one = &a.nearest[work / shares * shares + share];
+					if (__ldcg(&one->k) != 0x7fffffff)
+						nearest_take(nearest, __ldcg(&one->distance), __ldcg(&one->k), __ldcg(&one->tie));
+				}
+				decide_row(a, b, row, nearest);
+			}
 		}
 		__syncthreads();
 	}
 }
 
-/* Labels of the rows listed for the scan; then all counters are zero again. */
-static __device__ __forceinline__ void decide_scanned(const struct fkmi_sm90_recheck &a)
+/* For the next assignment: the usual lengths, and counters are zero again. By one group, once all are done. */
+static __device__ __forceinline__ void conclude(const struct fkmi_sm90_recheck &a)
+{
+	for (int b = (int)threadIdx.x; b < a.b; b += FKMI_SM90_GROUP) {
+		const struct fkmi_sm90_problem *problem = &a.problems[b];
+		a.row_counts[b] = 0;
+		a.usual[b].length = mean_measure(problem->lengths, problem->measured);
+		a.usual[b].distance = mean_measure(problem->distances, problem->measured);
+		a.usual[b].residual = mean_measure(problem->residuals, problem->measured);
+	}
+	if (threadIdx.x == 0)
+		a.totals->candidates = a.totals->scans = a.totals->finished = 0;
+}
+
+static __device__ __forceinline__ void decide(const struct fkmi_sm90_recheck &a)
+{
+	grid_release();
+	grid_wait();
+	with_reader(a.points, [&](const auto &reader) { decide_rows(reader, a); });
+}
+
+static __device__ __forceinline__ void scan(const struct fkmi_sm90_recheck &a)
 {
 	__shared__ bool last;
-	const int rows = scan_rows(a), shares = scan_shares(rows);
-	for (int i = (int)(blockIdx.x * FKMI_SM90_GROUP + threadIdx.x); i < rows; i += (int)gridDim.x * FKMI_SM90_GROUP) {
-		struct fkmi_sm90_nearest nearest;
-		nearest_clear(nearest);
-		for (int share = 0; share < shares; share++) {
-			const struct fkmi_sm90_nearest one = a.nearest[i * shares + share];
-			if (one.k != 0x7fffffff)
-				nearest_take(nearest, one.distance, one.k, one.tie);
-		}
-		decide_row(a, a.scans[i].b, a.scans[i].row, nearest);
-	}
-	__threadfence();
-	__syncthreads();
+	grid_wait();
+	with_reader(a.points, [&](const auto &reader) { scan_listed(reader, a); });
 	if (threadIdx.x == 0)
 		last = atomicAdd(&a.totals->finished, 1) == (int)gridDim.x - 1;
 	__syncthreads();
-	if (!last)
-		return;
-	for (int b = (int)threadIdx.x; b < a.b; b += FKMI_SM90_GROUP)
-		a.row_counts[b] = 0;
-	if (threadIdx.x == 0)
-		a.totals->candidates = a.totals->scans = a.totals->finished = 0;
+	if (last)
+		conclude(a);
 }
 
 #endif

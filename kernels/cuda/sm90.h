@@ -13,8 +13,9 @@ enum {
 	FKMI_SM90_SCAN_ROWS = 32768,     /* rows listed for the scan of all centroids; the others are scanned at once */
 	FKMI_SM90_SCAN_SHARES = 32,      /* at most, of one row's centroids */
 	FKMI_SM90_GROUP = 256,           /* threads of the other kernels */
-	FKMI_SM90_CENTER_GROUP = 1024,   /* threads of fkmi_sm90_center and fkmi_sm90_starts */
+	FKMI_SM90_CENTER_GROUP = 1024,   /* threads of those that sum columns */
 	FKMI_SM90_COPY_ROWS = 64,        /* of a group that copies points */
+	FKMI_SM90_MEASURED = 16,         /* every so many tiles are measured for the next certificate */
 	FKMI_SM90_NO_CANDIDATE = -1,     /* ends a list of candidates */
 	FKMI_SM90_SCAN_ALL = -2,         /* in place of a list: it did not fit */
 };
@@ -40,6 +41,11 @@ enum {
 #define FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes)                                                 \
 	((stages) * ((stage_bytes) + 4 * (centroids)) + 8 * FKMI_SM90_LANE_CANDIDATES * (points) + 16 * (stages) + 32)
 
+/* What F_k of certificate.cuh is made for. */
+struct fkmi_sm90_usual {
+	float length, distance, residual; /* P0, R0, eta0 */
+};
+
 /* Of one problem, made by prepare. Lengths are in the points' scale: 2^a times the caller's. */
 struct fkmi_sm90_problem {
 	/* zero before prepare; bits of floats that are not negative, whose order is that of integers */
@@ -51,6 +57,16 @@ struct fkmi_sm90_problem {
 	float centroid_scale; /* 2^t */
 	float shift_norm;     /* |m| at most */
 	float point_residual; /* |x^ - 2^a (x - nu)| at most, but for what the rows' own residuals say */
+	struct fkmi_sm90_usual usual;
+	/* Sums of the logarithms of some rows' P, R, eta, and how many rows: they give the next prepare's usual ones. */
+	int32_t measured;
+	int64_t lengths, distances, residuals;
+};
+
+/* Of a centroid, as in certificate.cuh. */
+struct fkmi_sm90_length {
+	float length, residual; /* Z_k and delta_k at most */
+	float allowance;        /* F_k at most */
 };
 
 /* A row that the filter could not decide: its place in the problem, and the score up to which centroids are candidates.
@@ -67,6 +83,7 @@ struct fkmi_sm90_candidate {
 /* What recheck.cuh hands on to the scan of all centroids. */
 struct fkmi_sm90_scan {
 	int32_t b, row;
+	int32_t done; /* shares of the centroids */
 };
 
 struct fkmi_sm90_nearest { /* of one share of the centroids */
@@ -78,8 +95,8 @@ struct fkmi_sm90_nearest { /* of one share of the centroids */
 struct fkmi_sm90_totals {
 	int32_t candidates; /* taken from the pool */
 	int32_t scans;      /* rows given to the scan; may pass FKMI_SM90_SCAN_ROWS */
+	int32_t assigned;   /* warps of the assignment that have listed all their rows */
 	int32_t finished;   /* groups of the last kernel */
-	int32_t unused;
 };
 
 /* Of the caller's points, for kernels that read them directly. */
@@ -89,12 +106,14 @@ struct fkmi_sm90_points {
 	int64_t row_stride, batch_stride; /* elements */
 	int64_t n;                        /* rows of a problem */
 	int32_t d, dtype;
+	int32_t paired; /* an element at an even place can be read with the one behind, of centroids too */
 };
 
 /* The assignment kernels. */
 struct fkmi_sm90_assign {
-	const struct fkmi_sm90_problem *problems; /* [b] */
-	const float *norms;                       /* [b, k_padded]: hn, infinity where there is no centroid */
+	struct fkmi_sm90_problem *problems;       /* [b] */
+	const float *norms;                       /* [b, k_padded]: hn - 2^t F, infinity where there is no centroid */
+	const struct fkmi_sm90_length *lengths;   /* [b, k] */
 	const float *shift;                       /* m, [b, shift_stride]; null: 0 */
 	const float *residuals;                   /* |x^ - 2^a (x - nu)| of each row, [b, n]; null: 0 */
 	const void *operands;                     /* what the filter multiplies: points or their copy, 16-bit elements */
@@ -104,7 +123,7 @@ struct fkmi_sm90_assign {
 	int32_t *labels, *previous;                       /* [b, n]; previous may be null */
 	struct fkmi_sm90_row *rows;                       /* [b, span_rows] */
 	int32_t *row_counts;                              /* [b] */
-	const int32_t *row_starts;                        /* [b + 1]: tiles of rows before each problem's; recheck only */
+	int32_t *row_starts;                              /* [b + 1]: tiles of listed rows before each problem's */
 	struct fkmi_sm90_candidate *candidates;           /* the pool */
 	struct fkmi_sm90_totals *totals;
 	int64_t n; /* rows of a problem */
@@ -113,11 +132,11 @@ struct fkmi_sm90_assign {
 	int32_t tiles; /* of rows, per problem; not for the recheck */
 	int32_t centroid_tiles;
 	int32_t candidate_capacity;
+	int32_t listed_tile;  /* rows in a tile of listed rows */
 	int32_t aligned;      /* operands are fit for the copy engine: 16-byte aligned rows */
 	int32_t bf16;         /* operands are bf16 */
 	int32_t exact;        /* 0: the filter's label is taken */
 	float gamma;          /* relative error of a score, times 2^-t: certificate.cuh */
-	float norm_factor;    /* 1 + 3.6 sqrt(gamma), rounded up */
 	float distance_error; /* e of certificate.cuh, times 2 */
 	float square_factor;  /* 1 + what the sum of squares of a row may be off */
 	float one;            /* 1, which the compiler must not know */
@@ -135,12 +154,16 @@ struct fkmi_sm90_prepare {
 	const float *copy_scale; /* 2^a of the copy, [b] */
 	uint16_t *operands;      /* c^, f16 [b, k, d_pitch] */
 	float *norms;            /* [b, k_padded] */
+	struct fkmi_sm90_length *lengths;    /* [b, k] */
+	const struct fkmi_sm90_usual *usual; /* [b], where state says that something is assigned */
 	uint64_t *keys;          /* hash table, [b, slots]; all bits set before */
 	uint32_t *first;         /* [b, slots]: lowest k with the key; all bits set before */
 	uint32_t *slot_of;       /* [b, k] */
 	int32_t b, k, d, d_padded, d_pitch, k_padded;
 	int32_t slots; /* a power of two, at least 2 k */
 	int32_t dtype;
+	int32_t exact; /* 0: F = 0 */
+	float gamma;   /* as in fkmi_sm90_assign */
 };
 
 /* The copy of the points, f16 [b, n, d_pitch]: 2^a (x r - nu). Made where state says that nothing is assigned yet. */
@@ -170,6 +193,8 @@ struct fkmi_sm90_recheck {
 	struct fkmi_sm90_scan *scans;      /* [FKMI_SM90_SCAN_ROWS] */
 	struct fkmi_sm90_nearest *nearest; /* [FKMI_SM90_SCAN_ROWS] */
 	struct fkmi_sm90_totals *totals;
+	const struct fkmi_sm90_problem *problems;
+	struct fkmi_sm90_usual *usual; /* [b]: of all rows measured so far */
 	int32_t b, k, k_padded, span_rows, tile;
 };
 

@@ -411,13 +411,15 @@ static bool run(const struct test_case *c)
 	assign(&job);
 	bool stable = check(&job, c, 0, &again);
 	sum_states(&job, &changed_again, &rechecked_again, &ties_again);
-	const bool counted = changed == c->b * c->n && changed_again == changed && rechecked_again == 2 * rechecked &&
-						 ties_again == 2 * ties;
+	/* The second filter knows more than the first, but counters that were not cleared would give three times as many. */
+	const bool counted = changed == c->b * c->n && changed_again == changed && rechecked_again >= rechecked &&
+						 2 * rechecked_again <= 5 * rechecked && ties_again == 2 * ties;
 	printf("{\"case\": \"%s\", \"kernel\": \"%s\", \"wrong\": %" PRIu64 ", \"wrong_previous\": %" PRIu64
 		   ", \"wrong_again\": %" PRIu64 ", \"counters\": %s, \"changed\": %" PRId64
-		   ", \"rechecked_percent\": %.3f, \"ties\": %" PRId64,
+		   ", \"rechecked_percent\": [%.3f, %.3f], \"ties\": %" PRId64,
 		   c->name, job.plan.tile->name, found[0], found[1] + again[1], again[0], counted ? "true" : "false", changed,
-		   100.0 * (double)rechecked / (double)(c->b * c->n), ties);
+		   100.0 * (double)rechecked / (double)(c->b * c->n),
+		   100.0 * (double)(rechecked_again - rechecked) / (double)(c->b * c->n), ties);
 	if (found[0] != 0)
 		printf(", \"first_wrong\": [%" PRIu64 ", %" PRId64 ", %" PRIu64 "]", found[2], (int64_t)found[3], found[4]);
 	if (c->timed) {

@@ -74,15 +74,18 @@ static void place_tile(struct fkmi_gpu_layout *l, struct walk *walk, const struc
 
 static void place_accumulate(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p, int64_t rows)
 {
-	l->local_sums = p->d < FKMI_LOCAL_SUMS && p->k <= FKMI_LOCAL_SUMS / (p->d + 1);
+	l->local_sums = p->d <= FKMI_LOCAL_COLUMNS && p->k <= FKMI_LOCAL_SUMS / (p->d + 1);
 	if (!p->fits || l->local_sums)
 		return;
+	/* A part of the rows cannot make the sums anew, however many of them change clusters. */
+	l->list_rows = fkmi_gpu_divide_up(rows < p->n ? 2 * rows : rows, 4) * 4;
+	l->head_words = fkmi_gpu_divide_up(l->list_rows, 32);
 	l->changed = take(walk, p->b, 1, sizeof(int32_t));
-	l->moved = take(walk, p->b, 1, sizeof(int32_t));
-	l->anew = take(walk, p->b, 1, sizeof(int32_t));
-	l->list = take(walk, p->b, rows, sizeof(int32_t));
-	l->label_counts = take(walk, p->b, p->k, sizeof(int32_t));
-	l->label_starts = take(walk, p->b, p->k + 1, sizeof(int32_t));
+	l->used = take(walk, p->b, 1, sizeof(int32_t));
+	l->places = take(walk, p->b * 2, p->k, sizeof(int32_t));
+	l->heads = take(walk, p->b, l->head_words, sizeof(int32_t));
+	l->zeroed_bytes = walk->offset - l->changed;
+	l->list = take(walk, p->b, l->list_rows, sizeof(int32_t));
 }
 
 static void place_update(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p)
@@ -140,7 +143,7 @@ static void place_results(struct fkmi_gpu_layout *l, struct walk *walk, const st
 		l->sort_rows_per_block = p->n / MOST_BLOCKS + 1;
 	l->sort_blocks = fkmi_gpu_divide_up(p->n, l->sort_rows_per_block);
 	l->largest = take(walk, p->b, 1, sizeof(int64_t));
-	l->places = take(walk, p->b * l->sort_blocks, p->k, sizeof(int32_t));
+	l->sort_places = take(walk, p->b * l->sort_blocks, p->k, sizeof(int32_t));
 }
 
 /* Places a step's parts over those of the steps before it. */

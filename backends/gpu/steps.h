@@ -67,7 +67,8 @@ struct fkmi_gpu_layout {
 	int64_t list_counts, listed, thresholds, scanned; /* list_counts: of listed, then of scanned */
 	/* accumulate */
 	bool local_sums;
-	int64_t changed, moved, anew, list, label_counts, label_starts;
+	int64_t changed, used, places, heads, zeroed_bytes; /* zeroed before each span */
+	int64_t list, list_rows, head_words;                /* of each problem: places in the list, words of heads */
 	/* relocate and finish */
 	int64_t sort_size;
 	int64_t due, move_count, move_rows, move_targets, move_heads, move_next, sort_keys, sort_rows, shifts;
@@ -79,7 +80,7 @@ struct fkmi_gpu_layout {
 	int64_t center, scale, moments;
 	/* distances; sort */
 	int64_t largest;
-	int64_t sort_rows_per_block, sort_blocks, places;
+	int64_t sort_rows_per_block, sort_blocks, sort_places;
 
 	int64_t bytes; /* -1: too much, or more rows than the lists can number */
 };

@@ -75,7 +75,7 @@ static enum fkm_status count_blocks(struct fkmi_device *device, const struct fkm
 									const struct fkmi_gpu_layout *l)
 {
 	const struct fkmi_problem *p = &job->problem;
-	const struct fkmi_ref places = fkmi_gpu_scratch(job, l->places);
+	const struct fkmi_ref places = fkmi_gpu_scratch(job, l->sort_places);
 	FKMI_TRY(fkmi_gpu_fill(device, places, 0, p->b * l->sort_blocks * p->k * (int64_t)sizeof(int32_t)));
 	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_sort_count");
 	fkmi_gpu_add_ref(&call, job->labels);
@@ -108,7 +108,7 @@ enum fkm_status fkmi_gpu_sort(struct fkmi_device *device, const struct fkmi_job 
 	FKMI_TRY(count_blocks(device, job, &l));
 	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_sort_place");
 	fkmi_gpu_add_ref(&call, job->labels);
-	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l.places));
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l.sort_places));
 	fkmi_gpu_add_ref(&call, offsets);
 	fkmi_gpu_add_ref(&call, order);
 	fkmi_gpu_add_i64(&call, p->n);

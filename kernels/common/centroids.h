@@ -151,18 +151,80 @@ FKMI_INLINE double fkmi_inverse_power2(double power)
 	return fkmi_bits_double(((int64_t)2046 << 52) - fkmi_double_bits(power));
 }
 
-/* A row for each cluster of a group, each 8 longer than it must be, so that octets read from different banks. */
-enum { FKMI_FINISH_TILE = FKMI_GROUP * FKMI_FINISH_COLUMNS + 8 * FKMI_OCTETS };
-
 /*
- * New centroids in place and each one's shift. `lanes` items, a power of two from 8 to FKMI_FINISH_LANES, share a
- * cluster; what is summed in eight ways (section 1) goes through a tile of columns in local memory to octets of items.
+ * a / b from inverse = 1 / b, where nothing overflows or is subnormal: the first two lines after the product leave less
+ * than a last place of error, from where the last two round correctly, as inverse is the nearest to 1 / b (Markstein).
  */
+FKMI_INLINE double fkmi_divide(double a, double b, double inverse)
+{
+	double q = a * inverse;
+	q = fma(fma(-b, q, a), inverse, q);
+	return fma(fma(-b, q, a), inverse, q);
+}
+
+/* What an octet works on while it finishes a cluster. */
+struct fkmi_finishing {
+	struct fkmi_quantiser quantiser;
+	struct fkmi_moves moves;
+	int64_t pair, k;                 /* see fkmi_moved_sum */
+	FKMI_GLOBAL const int64_t *sums; /* of the cluster */
+	FKMI_GLOBAL double *centroid;
+	double divisor, inverse, weight_scale;
+	int64_t d;
+	bool moved, cosine;
+};
+
+enum { FKMI_FINISH_AHEAD = 8 }; /* columns that a lane reads together */
+
+/* An octet's lane: columns j, j+8, ..., `count` of them at most, go into its part of Q (norms) or of the shift, for
+ * which they are made. count, norms and moved are constants. */
+FKMI_INLINE double fkmi_finish_columns(const struct fkmi_finishing *f, int64_t j, int count, bool norms, bool moved,
+									   double part)
+{
+	int64_t sum[FKMI_FINISH_AHEAD];
+	double old[FKMI_FINISH_AHEAD], grid[FKMI_FINISH_AHEAD];
+	for (int v = 0; v < count; v++) {
+		const bool is = j + 8 * v < f->d;
+		sum[v] = is ? f->sums[j + 8 * v] : 0;
+		old[v] = is && !norms ? f->centroid[j + 8 * v] : 0.0;
+		grid[v] = is && !norms ? f->quantiser.scale[j + 8 * v] : 1.0;
+	}
+	for (int v = 0; v < count; v++) {
+		if (moved)
+			sum[v] = fkmi_moved_sum(&f->moves, &f->quantiser, sum[v], f->pair, f->k, j + 8 * v);
+		double t = (double)sum[v];
+		if (!norms) {
+			double c = fkmi_divide(t, f->divisor, f->inverse);
+			if (!f->cosine)
+				c = c * f->weight_scale * fkmi_inverse_power2(grid[v]);
+			if (j + 8 * v < f->d)
+				f->centroid[j + 8 * v] = c;
+			t = c - old[v];
+		}
+		/* What lies past the last column adds 0. */
+		part = fma(t, t, part);
+	}
+	return part;
+}
+
+FKMI_INLINE double fkmi_finish_part(const struct fkmi_finishing *f, bool norms)
+{
+	double part = 0;
+	if (f->moved)
+		for (int64_t j = fkmi_item() & 7; j < f->d; j += 8)
+			part = fkmi_finish_columns(f, j, 1, norms, true, part);
+	else
+		for (int64_t j = fkmi_item() & 7; j < f->d; j += 8 * FKMI_FINISH_AHEAD)
+			part = fkmi_finish_columns(f, j, FKMI_FINISH_AHEAD, norms, false, part);
+	return part;
+}
+
+/* New centroids in place and each one's shift: an octet to each cluster. */
 FKMI_KERNEL fkmi_k_finish(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_WEIGHTS_ARGS,
 						  FKMI_ARG(const double, scale), FKMI_ARG(const int64_t, state), FKMI_MOVES_ARGS,
 						  int32_t relocates, FKMI_ARG(const int64_t, sums), FKMI_ARG(const int64_t, weight_sums),
 						  FKMI_ARG(double, centroids), FKMI_ARG(double, shifts), int32_t cosine, int64_t k_count,
-						  int32_t lanes, int64_t blocks, int64_t b_count)
+						  int64_t blocks, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
@@ -174,82 +236,50 @@ FKMI_KERNEL fkmi_k_finish(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKM
 	FKMI_USE(const int64_t, weight_sums);
 	FKMI_USE(double, centroids);
 	FKMI_USE(double, shifts);
-	FKMI_LOCAL_ARRAY(double, tile, FKMI_FINISH_TILE);
 	FKMI_LOCAL_ARRAY(double, buffer, FKMI_GROUP);
-	FKMI_LOCAL_ARRAY(double, norms, FKMI_OCTETS);
-	const int item = fkmi_item(), lane = item & (lanes - 1), clusters = FKMI_GROUP / lanes;
-	const int width = lanes * FKMI_FINISH_COLUMNS, own_row = item / lanes * (width + 8);
-	const int octet = item / 8, octet_row = octet * (width + 8);
 	FKMI_EACH(work, blocks)
 	{
-		int64_t b = work / blocks, k0 = (work - b * blocks) * clusters, k = k0 + item / lanes;
-		bool mine = k < k_count;
-		double weight_scale = fkmi_bits_double(state[b * FKMI_STATE_MEMBERS + FKMI_STATE_WEIGHT_SCALE]);
-		struct fkmi_quantiser q = {&p, &w, scale + b * d, weight_scale, b};
-		struct fkmi_moves moves = {relocates ? move_count[b] : 0, move_rows + b * k_count, move_targets + b * k_count,
-								   move_heads + b * k_count, move_next + b * k_count};
-		bool moved = mine && moves.count > 0;
-		int64_t pair = moved ? fkmi_filling_pair(&moves, k) : -1, weight = 0;
-		moved = moved && (pair >= 0 || moves.heads[k] >= 0);
-		if (mine)
-			weight = weight_sums[b * k_count + k];
-		if (moved)
-			weight = fkmi_moved_sum(&moves, &q, weight, pair, k, -1);
-		FKMI_GLOBAL const int64_t *sum = sums + (b * k_count + k) * d;
-		FKMI_GLOBAL double *c = centroids + (b * k_count + k) * d;
-		bool keeps = weight == 0;
-		double norm = 0;
-		/* Cosine takes the norms of the sums first. */
-		for (int takes_norms = cosine ? 1 : 0; takes_norms >= 0; takes_norms--) {
-			double part = 0;
-			for (int64_t j0 = 0; j0 < d; j0 += width) {
-				int64_t s[FKMI_FINISH_COLUMNS];
-				double old[FKMI_FINISH_COLUMNS], grid[FKMI_FINISH_COLUMNS];
-				for (int v = 0; v < FKMI_FINISH_COLUMNS; v++) {
-					int64_t j = keeps ? d : j0 + v * lanes + lane;
-					s[v] = j < d ? sum[j] : 0;
-					old[v] = j < d ? c[j] : 0.0;
-					grid[v] = j < d ? q.scale[j] : 1.0;
-				}
-				/* Rare, and long: through the tile, to keep it out of what is unrolled. */
-				for (int64_t j = moved && !keeps ? lane : width; j < width && j0 + j < d; j += lanes)
-					tile[own_row + j] = (double)fkmi_moved_sum(&moves, &q, sum[j0 + j], pair, k, j0 + j);
-				for (int v = 0; v < FKMI_FINISH_COLUMNS; v++) {
-					int64_t j = keeps ? d : j0 + v * lanes + lane;
-					double t = 0;
-					if (j < d) {
-						double m = moved ? tile[own_row + v * lanes + lane] : (double)s[v];
-						if (takes_norms) {
-							t = m;
-						} else {
-							m = cosine ? m / norm : m / (double)weight * weight_scale * fkmi_inverse_power2(grid[v]);
-							t = m - old[v];
-							c[j] = m;
-						}
-					}
-					tile[own_row + v * lanes + lane] = t;
-				}
-				FKMI_BARRIER();
-				for (int i = octet < clusters ? item & 7 : width; i < width; i += 8) {
-					double t = tile[octet_row + i];
-					part = fma(t, t, part);
-				}
-				FKMI_BARRIER();
-			}
-			part = fkmi_sum8(buffer, part);
-			bool tells = octet < clusters && (item & 7) == 0;
-			if (takes_norms) {
-				if (tells)
-					norms[octet] = sqrt(part);
-				FKMI_BARRIER();
-				norm = norms[item / lanes];
-				keeps = keeps || norm == 0;
-			} else if (tells && k0 + octet < k_count) {
-				shifts[b * k_count + k0 + octet] = part;
-			}
+		const int64_t b = work / blocks, k = (work - b * blocks) * FKMI_OCTETS + fkmi_item() / 8;
+		const int64_t cluster = b * k_count + k;
+		const bool mine = k < k_count;
+		struct fkmi_finishing f = {
+			{&p, &w, scale + b * d, fkmi_bits_double(state[b * FKMI_STATE_MEMBERS + FKMI_STATE_WEIGHT_SCALE]), b},
+			{relocates ? move_count[b] : 0, move_rows + b * k_count, move_targets + b * k_count,
+			 move_heads + b * k_count, move_next + b * k_count},
+			-1,
+			k,
+			sums + cluster * d,
+			centroids + cluster * d,
+			1,
+			1,
+			1,
+			0,
+			false,
+			cosine != 0,
+		};
+		int64_t weight = mine ? weight_sums[cluster] : 0;
+		if (mine && f.moves.count > 0) {
+			f.pair = fkmi_filling_pair(&f.moves, k);
+			f.moved = f.pair >= 0 || f.moves.heads[k] >= 0;
 		}
+		if (f.moved)
+			weight = fkmi_moved_sum(&f.moves, &f.quantiser, weight, f.pair, k, -1);
+		/* A cluster of weight 0 keeps its centroid. */
+		f.d = weight != 0 ? d : 0;
+		f.divisor = (double)weight;
+		f.weight_scale = f.quantiser.weight_scale;
+		if (cosine) {
+			f.divisor = sqrt(fkmi_sum8(buffer, fkmi_finish_part(&f, true)));
+			f.d = f.divisor != 0 ? f.d : 0;
+		}
+		f.inverse = 1 / f.divisor;
+		const double shift = fkmi_sum8(buffer, fkmi_finish_part(&f, false));
+		if (mine && (fkmi_item() & 7) == 0)
+			shifts[cluster] = shift;
 	}
 }
+
+enum { FKMI_SHIFT_AHEAD = 8 }; /* shifts that an item reads together */
 
 /* The state's shift: R8 of the clusters' shifts. One group per problem. */
 FKMI_KERNEL fkmi_k_shift(FKMI_ARG(const int32_t, active), FKMI_ARG(const double, shifts), FKMI_ARG(int64_t, state),
@@ -258,16 +288,21 @@ FKMI_KERNEL fkmi_k_shift(FKMI_ARG(const int32_t, active), FKMI_ARG(const double,
 	FKMI_USE(const int32_t, active);
 	FKMI_USE(const double, shifts);
 	FKMI_USE(int64_t, state);
+	FKMI_LOCAL_ARRAY(double, tile, FKMI_SHIFT_AHEAD *FKMI_GROUP);
 	FKMI_LOCAL_ARRAY(double, buffer, FKMI_GROUP);
 	const int item = fkmi_item();
 	FKMI_EACH(b, 1)
 	{
 		double part = 0;
-		for (int64_t k0 = 0; k0 < k_count; k0 += FKMI_GROUP) {
-			buffer[item] = k0 + item < k_count ? shifts[b * k_count + k0 + item] : 0.0;
+		for (int64_t k0 = 0; k0 < k_count; k0 += FKMI_SHIFT_AHEAD * FKMI_GROUP) {
+			for (int v = 0; v < FKMI_SHIFT_AHEAD; v++) {
+				const int64_t k = k0 + v * FKMI_GROUP + item;
+				tile[v * FKMI_GROUP + item] = k < k_count ? shifts[b * k_count + k] : 0.0;
+			}
 			FKMI_BARRIER();
-			for (int i = item; item < 8 && i < FKMI_GROUP; i += 8)
-				part += buffer[i];
+			const int count = (int)fkmi_smaller(k_count - k0, FKMI_SHIFT_AHEAD * FKMI_GROUP);
+			for (int i = item; item < 8 && i < count; i += 8)
+				part += tile[i];
 			FKMI_BARRIER();
 		}
 		part = fkmi_sum8(buffer, item < 8 ? part : 0.0);

@@ -4,6 +4,10 @@
  * dimension; a group has FKMI_GROUP items; nothing is assumed of the width of a subgroup. A kernel never relies on the
  * number of its groups: it walks its work in strides of fkmi_groups().
  *
+ * FKMI_LOCKSTEP neighbouring items, a power of two, run in lockstep or, where it is more than 1, can be made to meet:
+ * fkmi_meet(first, count) is a barrier of local memory for the items first .. first+count-1, which lie in one such set.
+ * FKMI_KERNEL_ABREAST(groups) is a kernel that takes no more registers than so many groups on a multiprocessor have.
+ *
  * A place in memory is a parameter FKMI_ARG(type, name), which FKMI_USE(type, name) makes a pointer: OpenCL passes a
  * buffer and an offset in bytes. Floating-point operations must not be contracted (CUDA and HIP: a compiler option).
  */
@@ -30,11 +34,14 @@ typedef ulong uint64_t;
 
 #define FKMI_INLINE static inline
 #define FKMI_KERNEL __kernel __attribute__((reqd_work_group_size(FKMI_GROUP, 1, 1))) void
+#define FKMI_KERNEL_ABREAST(groups) FKMI_KERNEL
 #define FKMI_GLOBAL __global
 #define FKMI_LOCAL __local
 #define FKMI_LOCAL_ARRAY(type, name, count) __local type name[count]
 #define FKMI_ARG(type, name) __global char *name##_base, long name##_offset
 #define FKMI_USE(type, name) __global type *name = (__global type *)(name##_base + name##_offset)
+#define FKMI_UNROLL
+#define FKMI_LOCKSTEP 1
 #define FKMI_BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
 #define FKMI_BARRIER_ALL() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 
@@ -49,6 +56,12 @@ FKMI_INLINE int64_t fkmi_group(void)
 FKMI_INLINE int64_t fkmi_groups(void)
 {
 	return (int64_t)get_num_groups(0);
+}
+
+FKMI_INLINE void fkmi_meet(int first, int count)
+{
+	(void)first;
+	(void)count;
 }
 
 FKMI_INLINE int32_t fkmi_local_add32(FKMI_LOCAL int32_t *p, int32_t v)
@@ -70,6 +83,10 @@ FKMI_INLINE int32_t fkmi_exchange32(FKMI_GLOBAL int32_t *p, int32_t v)
 FKMI_INLINE int32_t fkmi_compare_exchange32(FKMI_GLOBAL int32_t *p, int32_t expected, int32_t v)
 {
 	return atomic_cmpxchg(p, expected, v);
+}
+FKMI_INLINE void fkmi_or32(FKMI_GLOBAL int32_t *p, int32_t v)
+{
+	atomic_or(p, v);
 }
 FKMI_INLINE void fkmi_min32(FKMI_GLOBAL int32_t *p, int32_t v)
 {
@@ -135,10 +152,6 @@ FKMI_INLINE float fkmi_half_to_float(uint16_t bits)
 {
 	return vload_half(0, (const half *)&bits);
 }
-FKMI_INLINE int32_t fkmi_count_bits(uint32_t v)
-{
-	return (int32_t)popcount(v);
-}
 
 /* A multiply-add of the filter, which may round twice. */
 #if defined(FP_FAST_FMAF)
@@ -168,6 +181,9 @@ FKMI_INLINE int32_t fkmi_count_bits(uint32_t v)
 /* A kernel of `items` items in a group. */
 #define FKMI_KERNEL_OF(items) extern "C" __global__ void __launch_bounds__(items)
 #define FKMI_KERNEL FKMI_KERNEL_OF(FKMI_GROUP)
+#define FKMI_KERNEL_ABREAST(groups) extern "C" __global__ void __launch_bounds__(FKMI_GROUP, groups)
+#define FKMI_UNROLL _Pragma("unroll")
+#define FKMI_LOCKSTEP 32
 #define FKMI_LOCAL_ARRAY(type, name, count) __shared__ type name[count]
 /* CUDA and HIP only: a function of a lane that is a member, and the local memory that a launch asks for. */
 #define FKMI_LANE __device__ __forceinline__
@@ -189,6 +205,11 @@ FKMI_INLINE int64_t fkmi_groups(void)
 	return (int64_t)gridDim.x;
 }
 
+FKMI_INLINE void fkmi_meet(int first, int count)
+{
+	__syncwarp(0xffffffffu >> (32 - count) << first % 32);
+}
+
 FKMI_INLINE int32_t fkmi_local_add32(int32_t *p, int32_t v)
 {
 	return atomicAdd(p, v);
@@ -208,6 +229,10 @@ FKMI_INLINE int32_t fkmi_exchange32(int32_t *p, int32_t v)
 FKMI_INLINE int32_t fkmi_compare_exchange32(int32_t *p, int32_t expected, int32_t v)
 {
 	return atomicCAS(p, expected, v);
+}
+FKMI_INLINE void fkmi_or32(int32_t *p, int32_t v)
+{
+	atomicOr(p, v);
 }
 FKMI_INLINE void fkmi_min32(int32_t *p, int32_t v)
 {
@@ -257,10 +282,6 @@ FKMI_INLINE uint16_t fkmi_float_to_half(float v)
 	uint16_t bits;
 	asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(v));
 	return bits;
-}
-FKMI_INLINE int32_t fkmi_count_bits(uint32_t v)
-{
-	return (int32_t)__popc(v);
 }
 
 /* The value of the item whose number differs in the bits of mask, a constant below 32; all items of a group take part.

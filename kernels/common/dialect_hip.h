@@ -36,6 +36,9 @@ typedef unsigned fkmi_uint4 __attribute__((ext_vector_type(4)));
 #define FKMI_KERNEL_OF(items)                                                                                          \
 	extern "C" __attribute__((global, amdgpu_flat_work_group_size(items, items), visibility("protected"))) void
 #define FKMI_KERNEL FKMI_KERNEL_OF(FKMI_GROUP)
+#define FKMI_KERNEL_ABREAST(groups) FKMI_KERNEL
+#define FKMI_UNROLL _Pragma("unroll")
+#define FKMI_LOCKSTEP 32
 #define FKMI_LOCAL_ARRAY(type, name, count) __attribute__((shared)) type name[count]
 /* A function of a lane that is a member, and the local memory that a launch asks for. */
 #define FKMI_LANE __attribute__((device, always_inline)) inline
@@ -62,6 +65,15 @@ FKMI_INLINE int64_t fkmi_groups(void)
 	return (int64_t)(__builtin_amdgcn_grid_size_x() / __builtin_amdgcn_workgroup_size_x());
 }
 
+FKMI_INLINE void fkmi_meet(int first, int count)
+{
+	(void)first;
+	(void)count;
+	__builtin_amdgcn_fence(__ATOMIC_RELEASE, "wavefront");
+	__builtin_amdgcn_wave_barrier();
+	__builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "wavefront");
+}
+
 FKMI_INLINE int32_t fkmi_local_add32(int32_t *p, int32_t v)
 {
 	return __hip_atomic_fetch_add(p, v, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP);
@@ -82,6 +94,10 @@ FKMI_INLINE int32_t fkmi_compare_exchange32(int32_t *p, int32_t expected, int32_
 {
 	__hip_atomic_compare_exchange_strong(p, &expected, v, __ATOMIC_RELAXED, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT);
 	return expected;
+}
+FKMI_INLINE void fkmi_or32(int32_t *p, int32_t v)
+{
+	__hip_atomic_fetch_or(p, v, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT);
 }
 FKMI_INLINE void fkmi_min32(int32_t *p, int32_t v)
 {
@@ -127,10 +143,6 @@ FKMI_INLINE float fkmi_half_to_float(uint16_t bits)
 FKMI_INLINE uint16_t fkmi_float_to_half(float v)
 {
 	return __builtin_bit_cast(uint16_t, (_Float16)v);
-}
-FKMI_INLINE int32_t fkmi_count_bits(uint32_t v)
-{
-	return __builtin_popcount(v);
 }
 
 /* The value of the item whose number differs in the bits of mask, a constant below 32. ds_swizzle's bit mode, which

@@ -159,10 +159,14 @@ FKMI_INLINE int64_t fkmi_smaller(int64_t a, int64_t b)
  */
 FKMI_INLINE int64_t fkmi_next(FKMI_GLOBAL const int32_t *active, int64_t work, int64_t pieces, int64_t b_count)
 {
-	while (work < b_count * pieces && !active[work / pieces]) {
-		/* Past the problem, however many pieces it has. */
-		int64_t left = pieces - work % pieces;
-		work += (left + fkmi_groups() - 1) / fkmi_groups() * fkmi_groups();
+	while (work < b_count * pieces) {
+		int64_t b = work / pieces;
+		if (active[b])
+			break;
+		do
+			b++;
+		while (b < b_count && !active[b]);
+		work += (b * pieces - work + fkmi_groups() - 1) / fkmi_groups() * fkmi_groups();
 	}
 	return work;
 }

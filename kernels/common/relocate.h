@@ -3,6 +3,8 @@
 #ifndef FKMI_COMMON_RELOCATE_H
 #define FKMI_COMMON_RELOCATE_H
 
+enum { FKMI_WEIGHTS_AHEAD = 8 }; /* sums of weights that an item reads together */
+
 /* The state's empty and first_empty. due (may be null): whether the problem is active and has empty clusters, which
  * makes it active for the kernels that follow; no moves yet. One group per problem. */
 FKMI_KERNEL fkmi_k_find_empty(FKMI_ARG(const int32_t, active), FKMI_ARG(const int64_t, weight_sums),
@@ -17,10 +19,13 @@ FKMI_KERNEL fkmi_k_find_empty(FKMI_ARG(const int32_t, active), FKMI_ARG(const in
 	FKMI_LOCAL_ARRAY(int64_t, buffer, FKMI_GROUP);
 	for (int64_t b = fkmi_group(); b < b_count; b += fkmi_groups()) {
 		int64_t empty = 0, first = FKMI_NONE_YET;
-		for (int64_t k = active[b] ? fkmi_item() : k_count; k < k_count; k += FKMI_GROUP) {
-			if (weight_sums[b * k_count + k] == 0) {
-				empty++;
-				first = fkmi_smaller(first, k);
+		for (int64_t k0 = active[b] ? fkmi_item() : k_count; k0 < k_count; k0 += FKMI_WEIGHTS_AHEAD * FKMI_GROUP) {
+			int64_t weight[FKMI_WEIGHTS_AHEAD];
+			for (int v = 0; v < FKMI_WEIGHTS_AHEAD; v++)
+				weight[v] = k0 + v * FKMI_GROUP < k_count ? weight_sums[b * k_count + k0 + v * FKMI_GROUP] : 1;
+			for (int v = 0; v < FKMI_WEIGHTS_AHEAD; v++) {
+				empty += weight[v] == 0;
+				first = fkmi_smaller(first, weight[v] == 0 ? k0 + v * FKMI_GROUP : first);
 			}
 		}
 		empty = fkmi_group_sum(buffer, empty);

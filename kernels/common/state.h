@@ -37,17 +37,17 @@ enum {
 	FKMI_TILE_POINTS = 128,
 	FKMI_TILE_CENTROIDS = 64,
 	FKMI_TILE_DIMS = 16,
-	FKMI_CANDIDATES = 8,      /* of a listed row, before it is given up to the scan */
-	FKMI_MEAN_COLUMNS = 32,   /* of a group that averages centroids */
-	FKMI_FINISH_LANES = 32,   /* the most items that finish a cluster together */
-	FKMI_FINISH_COLUMNS = 4,  /* that each of them takes at a time */
-	FKMI_DISTANCE_ROUNDS = 8, /* rows that an octet takes for one sum of the inertia */
-	FKMI_SEED_ROUNDS = 8,     /* rows that an octet takes for one sum of a potential */
-	FKMI_SUM_COLUMNS = 4,     /* of an item that sums listed rows */
-	FKMI_CHANGED_ROWS = 8,    /* of an item that looks for changed labels */
-	FKMI_SORT_ROWS = 8192,    /* of a group that counts or places labels */
-	FKMI_LOCAL_SUMS = 3072,   /* int64 sums that one group keeps for itself */
-	FKMI_LOCAL_COUNTS = 4096  /* int32 counters, likewise */
+	FKMI_CANDIDATES = 8,              /* of a listed row, before it is given up to the scan */
+	FKMI_MEAN_COLUMNS = 32,           /* of a group that averages centroids */
+	FKMI_DISTANCE_ROUNDS = 8,         /* rows that an octet takes for one sum of the inertia */
+	FKMI_SEED_ROUNDS = 8,             /* rows that an octet takes for one sum of a potential */
+	FKMI_SUM_BYTES = 16,              /* of a row that an item sums */
+	FKMI_PLACE_ROWS = 8 * FKMI_GROUP, /* of a group that places entries */
+	FKMI_SUM_LEAST = 32,              /* entries that an item sums at least: a power of two from 32 up */
+	FKMI_SORT_ROWS = 8192,            /* of a group that counts or places labels */
+	FKMI_LOCAL_SUMS = 3072,           /* int64 sums that one group keeps for itself, */
+	FKMI_LOCAL_COLUMNS = 16,          /* of so many columns at most */
+	FKMI_LOCAL_COUNTS = 4096          /* int32 counters, likewise */
 };
 
 #endif

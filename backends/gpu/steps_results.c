@@ -7,7 +7,7 @@
 enum fkm_status fkmi_gpu_take_distances(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref active,
 										struct fkmi_span span, struct fkmi_ref largest)
 {
-	enum { GROUPS_PER_UNIT = 16 }; /* Few, since relocate often finds nothing to do. */
+	enum { GROUPS_PER_UNIT = 8 }; /* No more than run at once, since relocate often finds nothing to do. */
 	const struct fkmi_problem *p = &job->problem;
 	const int64_t blocks = fkmi_gpu_divide_up(span.rows, FKMI_DISTANCE_ROUNDS * FKMI_OCTETS);
 	const int64_t work = p->b * blocks, busy = (int64_t)device->limits.units * GROUPS_PER_UNIT;

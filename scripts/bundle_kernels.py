@@ -3,11 +3,19 @@
 """bundle_kernels.py SYMBOL ROOT OUTPUT DEPFILE
 
 Writes a C file that holds, as the array SYMBOL and the number SYMBOL_bytes, the source ROOT with every file that it
-includes by a quoted name put in its place, once.
+includes by a quoted name, of its own directory or from the top of the tree, put in its place, once.
 """
 import pathlib
 import re
 import sys
+
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+
+
+def find(name, directory):
+    beside = directory / name
+    return (beside if beside.exists() else TOP / name).resolve()
 
 
 def bundle(path, seen):
@@ -17,7 +25,7 @@ def bundle(path, seen):
     text = ""
     for line in path.read_text(encoding="ascii").splitlines():
         include = re.fullmatch(r'\s*#include "([^"]+)"', line)
-        text += bundle((path.parent / include[1]).resolve(), seen) if include else line + "\n"
+        text += bundle(find(include[1], path.parent), seen) if include else line + "\n"
     return text
 
 

@@ -47,6 +47,7 @@ needs_table() {
 		clang-format  clang-format-19              -                   -           clang19-extra-tools  clang-format@19
 		checker       clang-tidy-19                clang-tools-extra   clang       clang-extra-tools    cppcheck
 		shellcheck    shellcheck                   ShellCheck          shellcheck  shellcheck           shellcheck
+		amdgpu        clang-19,lld-19,llvm-19,clang-tools-19  clang,lld,llvm,clang-tools-extra  clang,lld,llvm  clang,lld,llvm  llvm,lld
 	TABLE
 }
 
@@ -95,6 +96,8 @@ int main(void) { return 0; }' "${CC:-cc}" ;;
 	clang-format) find_clang_format >/dev/null ;;
 	checker) find_checker >/dev/null ;;
 	shellcheck) command -v shellcheck >/dev/null ;;
+	amdgpu) "$(find_clang || echo clang)" -x hip --cuda-device-only -nogpuinc -nogpulib --offload-arch=gfx942 -c /dev/null \
+		-o /dev/null >/dev/null 2>&1 && first_of clang-offload-bundler-19 clang-offload-bundler >/dev/null ;;
 	*) die "unknown need: $1" ;;
 	esac
 }

@@ -189,6 +189,6 @@ void fkmi_runtime_unload(struct fkmi_runtime_gpu *gpu);
 /* Looks a kernel up once and keeps it; between enter and leave. */
 enum fkm_status fkmi_runtime_find(struct fkmi_runtime_gpu *gpu, const char *name, struct fkmi_runtime_kernel **found);
 /* fkmi_gpu_driver.launch. */
-enum fkm_status fkmi_runtime_launch_gpu(struct fkmi_gpu *gpu, const struct fkmi_gpu_launch *launch);
+enum fkm_status fkmi_runtime_launch_gpu(struct fkmi_gpu *device, const struct fkmi_gpu_launch *launch);
 
 #endif

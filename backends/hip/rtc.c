@@ -7,7 +7,7 @@
 #include "dynload.h"
 #include "hip.h"
 
-/* Written by scripts/bundle_kernels.py: kernels/hip/common.hip with all that it includes. */
+/* Written by scripts/bundle_kernels.py: kernels/hip/kernels.hip with all that it includes. */
 extern const char fkmi_hip_source[];
 
 /* hiprtcResult */

@@ -32,9 +32,11 @@ typedef unsigned fkmi_uint4 __attribute__((ext_vector_type(4)));
 #define sqrt(a) __builtin_sqrt(a)
 
 #define FKMI_INLINE static __attribute__((device, always_inline)) inline
-/* A kernel of `items` items in a group. */
+/* A kernel of `items` items in a group, with registers for two waves on each SIMD unit, so that one works while the
+ * other waits. */
 #define FKMI_KERNEL_OF(items)                                                                                          \
-	extern "C" __attribute__((global, amdgpu_flat_work_group_size(items, items), visibility("protected"))) void
+	extern "C" __attribute__((global, amdgpu_flat_work_group_size(items, items), amdgpu_waves_per_eu(2),               \
+							  visibility("protected"))) void
 #define FKMI_KERNEL FKMI_KERNEL_OF(FKMI_GROUP)
 #define FKMI_KERNEL_ABREAST(groups) FKMI_KERNEL
 #define FKMI_UNROLL _Pragma("unroll")

@@ -176,7 +176,7 @@ int hipDeviceGetAttribute(int *value, int attribute, int device)
 static const char *target(void)
 {
 	const char *claimed = getenv("SHIM_TARGET");
-	return claimed != NULL ? claimed : "gfx1100";
+	return claimed != NULL ? claimed : "gfx90a:sramecc+:xnack-";
 }
 
 /* Around the name is what must not be read. */

@@ -7,7 +7,7 @@
  * With SHIM_ROCM5 it lacks what ROCm 5 lacks, too.
  *
  * Environment: FKM_CUDA_LIBRARY, a path in place of libcuda.so.1; SHIM_TARGET, the target that devices claim to have
- * (gfx1100: NVIDIA's warps have 32 items, too); SHIM_VERSION, what hipRuntimeGetVersion says.
+ * (gfx90a); SHIM_VERSION, what hipRuntimeGetVersion says.
  */
 #ifndef FKM_SHIM_H
 #define FKM_SHIM_H

@@ -16,7 +16,11 @@
 
 #include "state.h"
 
-#if defined(__OPENCL_VERSION__)
+#if defined(FKMI_DIALECT) /* another header's, for tests */
+
+#include FKMI_DIALECT
+
+#elif defined(__OPENCL_VERSION__)
 
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable
@@ -282,6 +286,19 @@ FKMI_INLINE uint16_t fkmi_float_to_half(float v)
 	uint16_t bits;
 	asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(v));
 	return bits;
+}
+/* Pairs of f16, the first in the low bits: rounded, and multiplied. */
+FKMI_INLINE uint32_t fkmi_floats_to_halves(float low, float high)
+{
+	uint32_t pair;
+	asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+	return pair;
+}
+FKMI_INLINE uint32_t fkmi_multiply_halves(uint32_t a, uint32_t b)
+{
+	uint32_t product;
+	asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(product) : "r"(a), "r"(b));
+	return product;
 }
 
 /* The value of the item whose number differs in the bits of mask, a constant below 32; all items of a group take part.

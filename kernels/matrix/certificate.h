@@ -17,8 +17,8 @@
  * 2^-23 of the greatest number in its addition, and each addend and each sum is cut or rounded at most once. Every
  * partial sum, in any order, is at most |h_k| + |x^||c^_k|, so that, with the rounding of h_k and |x^| <= 2^12 (P + |m|),
  *     |S~_k - S_k| <= 2^(12 + t) E(Z_k),   E(Z) = gamma ((P + 2 |m|) Z + Z^2 / 2) + tiny,   gamma = (2 D + 8) 2^-23 1.01.
- * No operand is subnormal: what is below 2^-14 becomes 0 when it is rounded (and counts in eta, delta). tiny = 2^-40
- * covers the underflow of sums, which is below 2^-126 (2 D + 8) in S (t >= -60, D <= 2^16).
+ * Centroids' operands below 2^-14 are made 0, which counts in delta; points' count as if they were, in eta: sqrt(d) 2^-14
+ * 2^-12. tiny = 2^-40 covers the underflow of sums, which is below 2^-126 (2 D + 8) in S (t >= -60, D <= 2^16).
  *
  * Reference. D(x, c) of docs/semantics.md is the squared distance with a relative error of at most e = (d / 8 + 8)
  * 2^-53. If w has the least D and b the greatest S~, then r_w^2 <= r_b^2 (1 + 2.01 e). With r' = |X^ - C|: |r' - r| <=
@@ -54,7 +54,8 @@ struct fkmi_matrix_bounds {
 	float unit, inverse; /* 2^(12 + t), and its inverse */
 	float shift;         /* |m| at most */
 	float norm, residual;
-	float gamma, norm_factor, square_factor, distance_error, least;
+	float gamma, norm_factor, square_factor, distance_error;
+	float least, point_least; /* what operands that become 0 take from c~, from X^ */
 };
 
 /* t, from the bits of the largest |C_kj| */
@@ -79,6 +80,7 @@ FKMI_INLINE struct fkmi_matrix_bounds fkmi_matrix_bounds_make(FKMI_GLOBAL const 
 	q.square_factor = 1.0f + (float)(d + 16) * 1.1920929e-7f;
 	q.distance_error = (float)((double)(d / 8 + 9) * 2.220446049250313e-16);
 	q.least = FKMI_SQRTF((float)d) * 6.11e-5f * (q.inverse * 4096.0f); /* sqrt(d) 2^-14 2^-t */
+	q.point_least = FKMI_SQRTF((float)d) * 1.4908e-8f;                 /* sqrt(d) 2^-14 2^-12 */
 	return q;
 }
 
@@ -88,7 +90,7 @@ FKMI_INLINE float fkmi_matrix_threshold(const struct fkmi_matrix_bounds *q, floa
 {
 	const float p2 = squares * q->square_factor, p = FKMI_SQRTF(p2) * 1.00001f;
 	const float eta =
-		FKMI_SQRTF(residual * q->square_factor) * (1.0001f / 4096.0f) + 1.2e-7f * (p + q->shift) + FKMI_FILTER_TINY;
+		FKMI_SQRTF(residual * q->square_factor) * (1.0001f / 4096.0f) + 1.2e-7f * (p + q->shift) + q->point_least;
 	const float r2 = FKMI_MAX(FKMI_MULTIPLY_ADD(-2.0f * q->inverse, best, p2), 0.0f);
 	const float l = p + FKMI_SQRTF(r2) * 1.00001f + q->shift;
 	const float z_b = FKMI_MIN(q->norm, q->norm_factor * l + 1.9073486e-6f);

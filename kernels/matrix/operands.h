@@ -15,13 +15,6 @@ FKMI_INLINE bool fkmi_matrix_shifts(int32_t dtype, bool cosine)
 	return dtype == FKMI_TYPE_F32 || cosine;
 }
 
-/* f16 bits, to nearest; what would be subnormal becomes 0 (see certificate.h). |v| < 65520. */
-FKMI_INLINE uint16_t fkmi_matrix_round(float v)
-{
-	const float magnitude = v < 0 ? -v : v;
-	return fkmi_float_to_half(magnitude < 6.103515625e-05f ? 0.0f : v);
-}
-
 /* The largest |C_kj| of all centroids, and each one's place in the table of different ones. An octet per centroid. */
 FKMI_KERNEL fkmi_k_matrix_measure(FKMI_ARG(const int32_t, active), FKMI_ARG(const double, centroids),
 								  FKMI_ARG(const int64_t, state), FKMI_ARG(const float, mu),
@@ -97,7 +90,8 @@ FKMI_KERNEL fkmi_k_matrix_operands(FKMI_ARG(const int32_t, active), FKMI_ARG(con
 			uint16_t half = 0;
 			if (k < k_count && j < d && usable) {
 				const double m = (double)mu[b * padded_d + j], z = centroid[j] * scale - m;
-				half = fkmi_matrix_round((float)(z * unit));
+				half = fkmi_float_to_half((float)(z * unit));
+				half = (half & 0x7c00) != 0 ? half : 0;
 				const double rounded = (double)fkmi_half_to_float(half) * inverse;
 				square += rounded * rounded;
 				product += rounded * m;
@@ -134,10 +128,18 @@ FKMI_KERNEL fkmi_k_matrix_operands(FKMI_ARG(const int32_t, active), FKMI_ARG(con
 struct fkmi_matrix_operands {
 	FKMI_GLOBAL const uint16_t *rows;
 	FKMI_GLOBAL const float *halves, *mu;
-	float scale; /* 2^p */
+	float scale;         /* 2^p */
+	uint32_t half_scale; /* 2^(12 + p) as a pair of f16 where points are f16 and that suffices; else 0 */
 	int32_t d, padded_k, padded_d;
 	bool shifts, usable; /* usable: false: out of the filter's range */
 };
+
+FKMI_INLINE uint32_t fkmi_matrix_half_scale(float scale, int32_t dtype, bool cosine)
+{
+	const float both = scale * FKMI_MATRIX_UNIT;
+	const bool suffices = dtype == FKMI_TYPE_F16 && !cosine && both >= 6.103515625e-05f && both <= 32768.0f;
+	return suffices ? fkmi_floats_to_halves(both, both) : 0;
+}
 
 #define FKMI_MATRIX_OPERANDS_ARGS                                                                                      \
 	FKMI_ARG(const int64_t, state), FKMI_ARG(const float, mu), FKMI_ARG(const uint16_t, operands),                     \
@@ -155,6 +157,7 @@ struct fkmi_matrix_operands {
 		halves + (b) * padded_k,                                                                                       \
 		mu + (b) * padded_d,                                                                                           \
 		fkmi_filter_scale(state, b),                                                                                   \
+		fkmi_matrix_half_scale(fkmi_filter_scale(state, b), dtype, row_scale != 0),                                    \
 		(int32_t)d,                                                                                                    \
 		(int32_t)padded_k,                                                                                             \
 		(int32_t)padded_d,                                                                                             \

@@ -121,38 +121,57 @@ FKMI_INLINE void fkmi_bringer_put(struct fkmi_bringer *bringer, const struct fkm
 								  FKMI_LOCAL char *to, bool measures)
 {
 	const int piece = fkmi_bring_piece();
-	float mu[FKMI_BRINGS];
+	float nu[FKMI_BRINGS], m[FKMI_BRINGS];
 #pragma unroll
-	for (int e = 0; e < FKMI_BRINGS; e++)
-		mu[e] = o->shifts || measures ? o->mu[j + piece + e] : 0.0f;
+	for (int e = 0; e < FKMI_BRINGS; e++) {
+		const float mu = o->shifts || measures ? o->mu[j + piece + e] : 0.0f;
+		nu[e] = o->shifts ? mu : 0.0f;
+		m[e] = o->shifts ? 0.0f : mu * FKMI_MATRIX_UNIT;
+	}
 #pragma unroll
 	for (int i = 0; i < FKMI_BRING_ROWS; i++) {
 		const struct fkmi_brought *from = &bringer->from[i];
-		float x[FKMI_BRINGS];
-		uint32_t packed[FKMI_BRINGS / 2] = {0, 0, 0, 0};
-		fkmi_decode8(from->points.dtype, bringer->raw[i], x);
+		uint32_t operands[FKMI_BRINGS / 2];
+		if (o->half_scale != 0) {
 #pragma unroll
-		for (int e = 0; e < FKMI_BRINGS; e++) {
-			float y;
-			if (from->points.row_scale != 0)
-				y = (float)((double)x[e] * from->factor * (double)o->scale - (double)mu[e]);
-			else
-				y = FKMI_MULTIPLY_ADD(x[e], o->scale, o->shifts ? -mu[e] : 0.0f);
-			y *= FKMI_MATRIX_UNIT;
-			const uint16_t half = fkmi_matrix_round(y);
-			packed[e / 2] |= (uint32_t)half << (e % 2 * 16);
-			if (measures) {
-				const float rounded = fkmi_half_to_float(half), off = rounded - y;
-				const float shifted = o->shifts ? rounded : rounded - mu[e] * FKMI_MATRIX_UNIT;
-				bringer->squares[i] = FKMI_MULTIPLY_ADD(shifted, shifted, bringer->squares[i]);
-				bringer->residual[i] = FKMI_MULTIPLY_ADD(off, off, bringer->residual[i]);
+			for (int e = 0; e < FKMI_BRINGS / 2; e++)
+				operands[e] = fkmi_multiply_halves(bringer->raw[i][e], o->half_scale);
+		} else {
+			float y[FKMI_BRINGS];
+			fkmi_decode8(from->points.dtype, bringer->raw[i], y);
+			if (from->points.row_scale != 0) {
+#pragma unroll
+				for (int e = 0; e < FKMI_BRINGS; e++)
+					y[e] = (float)((double)y[e] * from->factor * (double)o->scale - (double)nu[e]) * FKMI_MATRIX_UNIT;
+			} else {
+#pragma unroll
+				for (int e = 0; e < FKMI_BRINGS; e++)
+					y[e] = FKMI_MULTIPLY_ADD(y[e], o->scale, -nu[e]) * FKMI_MATRIX_UNIT;
+			}
+#pragma unroll
+			for (int e = 0; e < FKMI_BRINGS; e += 2) {
+				operands[e / 2] = fkmi_floats_to_halves(y[e], y[e + 1]);
+				if (measures) {
+					const float low = y[e] - fkmi_half_to_float((uint16_t)operands[e / 2]);
+					const float high = y[e + 1] - fkmi_half_to_float((uint16_t)(operands[e / 2] >> 16));
+					bringer->residual[i] =
+						FKMI_MULTIPLY_ADD(low, low, FKMI_MULTIPLY_ADD(high, high, bringer->residual[i]));
+				}
+			}
+		}
+		if (measures) {
+#pragma unroll
+			for (int e = 0; e < FKMI_BRINGS; e += 2) {
+				const float low = fkmi_half_to_float((uint16_t)operands[e / 2]) - m[e];
+				const float high = fkmi_half_to_float((uint16_t)(operands[e / 2] >> 16)) - m[e + 1];
+				bringer->squares[i] = FKMI_MULTIPLY_ADD(low, low, FKMI_MULTIPLY_ADD(high, high, bringer->squares[i]));
 			}
 		}
 		uint4 eight;
-		eight.x = packed[0];
-		eight.y = packed[1];
-		eight.z = packed[2];
-		eight.w = packed[3];
+		eight.x = operands[0];
+		eight.y = operands[1];
+		eight.z = operands[2];
+		eight.w = operands[3];
 		*(FKMI_LOCAL uint4 *)(to + (fkmi_bring_row(i) * (FKMI_MATRIX_SLAB + FKMI_MATRIX_PAD) + piece) * 2) = eight;
 	}
 }
@@ -287,22 +306,25 @@ FKMI_INLINE void fkmi_sweep_resident(struct fkmi_bringer *bringer, const struct 
 	constexpr int SLAB_STEPS = FKMI_MATRIX_SLAB / FKMI_MATRIX_STEP, SLAB_PITCH = FKMI_MATRIX_SLAB + FKMI_MATRIX_PAD;
 	const int lane = fkmi_item() % FKMI_WAVE, first = fkmi_item() / FKMI_WAVE * FKMI_WAVE_POINTS;
 	struct fkmi_point_fragment points[FKMI_WAVE_FRAGMENTS][STEPS];
-	fkmi_bringer_fetch(bringer, 0, o->d);
-#pragma unroll
-	for (int step = 0; step < STEPS; step += SLAB_STEPS) {
+	/* One copy of the code, which is long, for all slabs; each is fetched a turn before it is put. */
+#pragma unroll 1
+	for (int step = -SLAB_STEPS; step < STEPS; step += SLAB_STEPS) {
 		const int32_t j = step * FKMI_MATRIX_STEP;
-		fkmi_bringer_put(bringer, o, j, local, measures);
+		if (step >= 0)
+			fkmi_bringer_put(bringer, o, j, local, measures);
 		if (step + SLAB_STEPS < STEPS)
 			fkmi_bringer_fetch(bringer, j + FKMI_MATRIX_SLAB, o->d);
 		FKMI_BARRIER();
+		FKMI_LOCAL const uint16_t *rows = (FKMI_LOCAL const uint16_t *)local + first * SLAB_PITCH;
 #pragma unroll
-		for (int f = 0; f < FKMI_WAVE_FRAGMENTS; f++)
+		for (int s = 0; s < STEPS; s++)
+			if (s / SLAB_STEPS * SLAB_STEPS == step) {
 #pragma unroll
-			for (int s = 0; s < SLAB_STEPS; s++)
-				fkmi_load_points(&points[f][step + s],
-								 (FKMI_LOCAL const uint16_t *)local + (first + f * FKMI_FRAGMENT_POINTS) * SLAB_PITCH +
-									 s * FKMI_MATRIX_STEP,
-								 SLAB_PITCH, lane);
+				for (int f = 0; f < FKMI_WAVE_FRAGMENTS; f++)
+					fkmi_load_points(&points[f][s],
+									 rows + f * FKMI_FRAGMENT_POINTS * SLAB_PITCH + s % SLAB_STEPS * FKMI_MATRIX_STEP,
+									 SLAB_PITCH, lane);
+			}
 		FKMI_BARRIER();
 	}
 
@@ -359,24 +381,19 @@ FKMI_INLINE void fkmi_sweep_streamed(struct fkmi_bringer *bringer, const struct 
 	constexpr int BLOCKS = stage::CENTROIDS / FKMI_FRAGMENT_CENTROIDS;
 	const int lane = fkmi_item() % FKMI_WAVE, first = fkmi_item() / FKMI_WAVE * FKMI_WAVE_POINTS;
 	struct fkmi_centroid_copy<0> copy;
-	FKMI_LOCAL char *here = local, *next = local + stage::BYTES;
-	fkmi_bringer_fetch(bringer, 0, o->d);
-	copy.begin(o, 0, 0, here);
-	fkmi_bringer_put(bringer, o, 0, here, measures);
-	copy.end(here);
-	FKMI_BARRIER();
+	struct fkmi_scores scores[BLOCKS][FKMI_WAVE_FRAGMENTS];
+	FKMI_LOCAL char *here = local + stage::BYTES, *next = local;
+	/* The first turn only brings what the second multiplies, so that there is one copy of the code, which is long. */
+	int32_t k = 0, j = 0, next_k = 0, next_j = 0;
+	bool brought = false;
 #pragma unroll 1
-	for (int32_t k = 0; k < o->padded_k; k += stage::CENTROIDS) {
-		struct fkmi_scores scores[BLOCKS][FKMI_WAVE_FRAGMENTS];
-#pragma unroll 1
-		for (int32_t j = 0; j < o->padded_d; j += FKMI_MATRIX_SLAB) {
-			const bool last = j + FKMI_MATRIX_SLAB >= o->padded_d;
-			const int32_t next_j = last ? 0 : j + FKMI_MATRIX_SLAB, next_k = last ? k + stage::CENTROIDS : k;
-			const bool more = next_k < o->padded_k;
-			if (more) {
-				fkmi_bringer_fetch(bringer, next_j, o->d);
-				copy.begin(o, next_k, next_j, next);
-			}
+	for (;;) {
+		const bool more = next_k < o->padded_k;
+		if (more) {
+			fkmi_bringer_fetch(bringer, next_j, o->d);
+			copy.begin(o, next_k, next_j, next);
+		}
+		if (brought) {
 			FKMI_LOCAL const uint16_t *x = (FKMI_LOCAL const uint16_t *)here;
 			FKMI_LOCAL const uint16_t *c = (FKMI_LOCAL const uint16_t *)(here + stage::POINT_BYTES);
 			if (j == 0) {
@@ -403,18 +420,30 @@ FKMI_INLINE void fkmi_sweep_streamed(struct fkmi_bringer *bringer, const struct 
 						fkmi_multiply_add(&scores[block][f], &centroids, &points[f]);
 				}
 			}
-			if (more) {
-				fkmi_bringer_put(bringer, o, next_j, next, measures && next_k == 0);
-				copy.end(next);
-			}
-			FKMI_BARRIER();
-			FKMI_LOCAL char *other = here;
-			here = next;
-			next = other;
 		}
+		if (more) {
+			fkmi_bringer_put(bringer, o, next_j, next, measures && next_k == 0);
+			copy.end(next);
+		}
+		FKMI_BARRIER();
+		if (brought && j + FKMI_MATRIX_SLAB >= o->padded_d) {
 #pragma unroll
-		for (int block = 0; block < BLOCKS; block++)
-			fkmi_take_scores(taker, scores[block], k + block * FKMI_FRAGMENT_CENTROIDS, lane);
+			for (int block = 0; block < BLOCKS; block++)
+				fkmi_take_scores(taker, scores[block], k + block * FKMI_FRAGMENT_CENTROIDS, lane);
+		}
+		if (!more)
+			break;
+		brought = true;
+		k = next_k;
+		j = next_j;
+		next_j += FKMI_MATRIX_SLAB;
+		if (next_j >= o->padded_d) {
+			next_j = 0;
+			next_k += stage::CENTROIDS;
+		}
+		FKMI_LOCAL char *other = here;
+		here = next;
+		next = other;
 	}
 }
 

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The emulated GPU as a backend: the steps that GPUs share, on host memory. It stands where HIP does. */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/gpu/assign_matrix.h"
+#include "emulator.h"
+#include "error.h"
+
+#if defined(FKMI_MATRIX_MMA)
+#define TILE(id, d_least, d_most, steps)                                                                               \
+	FKMI_GPU_MATRIX_TILE("mma-", id, d_least, d_most, steps, FKMI_MATRIX_MMA_RESIDENT, FKMI_MATRIX_MMA_STREAMED, 0,    \
+						 1e12)
+#elif defined(FKMI_MATRIX_MFMA)
+#define TILE(id, d_least, d_most, steps)                                                                               \
+	FKMI_GPU_MATRIX_TILE("mfma-", id, d_least, d_most, steps, FKMI_MATRIX_AMD_RESIDENT, FKMI_MATRIX_AMD_STREAMED, 0,   \
+						 1e12)
+#else
+#define TILE(id, d_least, d_most, steps)                                                                               \
+	FKMI_GPU_MATRIX_TILE("wmma-", id, d_least, d_most, steps, FKMI_MATRIX_AMD_RESIDENT, FKMI_MATRIX_AMD_STREAMED, 0,   \
+						 1e12)
+#endif
+
+static const struct fkmi_tile tiles[] = {FKMI_MATRIX_SHAPES(TILE)};
+
+static enum fkm_status launch(struct fkmi_gpu *gpu, const struct fkmi_gpu_launch *launch)
+{
+	enum { MOST_ARGUMENTS = 64 };
+	uint64_t values[MOST_ARGUMENTS] = {0};
+	(void)gpu;
+	for (int32_t i = 0; i < launch->argument_count; i++) {
+		const struct fkmi_gpu_arg *argument = &launch->arguments[i];
+		const void *place = argument->kind == FKMI_GPU_REF ? fkmi_ref_ptr(argument->value.ref) : NULL;
+		if (argument->kind == FKMI_GPU_REF)
+			memcpy(&values[i], &place, sizeof place);
+		else
+			memcpy(&values[i], &argument->value, argument->bytes);
+	}
+	if (launch->group != EMULATOR_GROUP ||
+		!emulator_launch(launch->kernel, launch->groups, launch->local_bytes, values, launch->argument_count))
+		return fkmi_fail(FKM_ERROR_BACKEND, "the emulator has no kernel %s of %" PRId32 " arguments", launch->kernel,
+						 launch->argument_count);
+	return FKM_OK;
+}
+
+static const struct fkmi_gpu_driver driver = {.launch = launch};
+
+static enum fkm_status list(struct fkm_device_info *infos, int32_t capacity, int32_t *count)
+{
+	*count = 1;
+	if (capacity > 0)
+		*infos = (struct fkm_device_info){.backend = "hip", .name = "emulator", .units = 3};
+	return FKM_OK;
+}
+
+static enum fkm_status open_emulator(const struct fkmi_open_params *params, struct fkmi_device **device)
+{
+	struct fkmi_gpu *gpu = calloc(1, sizeof *gpu);
+	(void)params;
+	*device = NULL;
+	if (gpu == NULL)
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no memory for a device");
+	gpu->driver = &driver;
+	gpu->device.backend = &fkmi_backend_hip;
+	gpu->device.limits = (struct fkmi_limits){.memory_bytes = (int64_t)1 << 30,
+											  .max_buffer_bytes = (int64_t)1 << 30,
+											  .units = 3,
+											  .local_bytes = EMULATOR_LOCAL_BYTES,
+											  .max_group = EMULATOR_GROUP,
+											  .subgroup = emulator_wave(),
+											  .fp64 = 1,
+											  .restores_sums = 1,
+											  .bytes_per_second = 1e9};
+	snprintf(gpu->device.name, sizeof gpu->device.name, "emulator");
+	*device = &gpu->device;
+	return FKM_OK;
+}
+
+static void close_emulator(struct fkmi_device *device)
+{
+	free(device);
+}
+
+static const struct fkmi_tile *list_tiles(int32_t *count)
+{
+	*count = sizeof tiles / sizeof tiles[0];
+	return tiles;
+}
+
+static bool fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile)
+{
+	(void)limits;
+	(void)problem;
+	(void)tile;
+	return false;
+}
+
+/* What a kernel reads without having written it is NaN. */
+static enum fkm_status take_memory(struct fkmi_device *device, int64_t bytes, struct fkmi_ref *memory)
+{
+	const size_t size = ((size_t)bytes + 255) / 256 * 256;
+	(void)device;
+	*memory = (struct fkmi_ref){aligned_alloc(256, size != 0 ? size : 256), 0};
+	if (memory->base == NULL)
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no memory for %" PRId64 " bytes", bytes);
+	memset(memory->base, 0xff, size);
+	return FKM_OK;
+}
+
+static void give_memory(struct fkmi_device *device, struct fkmi_ref memory)
+{
+	(void)device;
+	free(memory.base);
+}
+
+static enum fkm_status upload(struct fkmi_device *device, struct fkmi_ref to, const void *from, int64_t bytes)
+{
+	(void)device;
+	memcpy(fkmi_ref_ptr(to), from, (size_t)bytes);
+	return FKM_OK;
+}
+
+static enum fkm_status download(struct fkmi_device *device, void *to, struct fkmi_ref from, int64_t bytes)
+{
+	(void)device;
+	memcpy(to, fkmi_ref_ptr(from), (size_t)bytes);
+	return FKM_OK;
+}
+
+static enum fkm_status copy(struct fkmi_device *device, struct fkmi_ref to, struct fkmi_ref from, int64_t bytes)
+{
+	(void)device;
+	memcpy(fkmi_ref_ptr(to), fkmi_ref_ptr(from), (size_t)bytes);
+	return FKM_OK;
+}
+
+static enum fkm_status fill(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes)
+{
+	(void)device;
+	memset(fkmi_ref_ptr(to), byte, (size_t)bytes);
+	return FKM_OK;
+}
+
+static enum fkm_status wait(struct fkmi_device *device)
+{
+	(void)device;
+	return FKM_OK;
+}
+
+const struct fkmi_backend fkmi_backend_hip = {
+	.name = "hip",
+	.list = list,
+	.open = open_emulator,
+	.close = close_emulator,
+	.tiles = list_tiles,
+	.scratch_bytes = fkmi_gpu_scratch_bytes,
+	.fuses = fuses,
+	.alloc = take_memory,
+	.free = give_memory,
+	.upload = upload,
+	.download = download,
+	.copy = copy,
+	.fill = fill,
+	.wait = wait,
+	FKMI_GPU_STEPS,
+};

@@ -31,8 +31,7 @@ static struct fkmi_tile table[MOST_TILES];
 static int32_t tile_count;
 
 #define MMA_TILE(id, d_least, d_most, steps)                                                                           \
-	FKMI_GPU_MATRIX_TILE("mma-", id, d_least, d_most, steps, FKMI_MATRIX_MMA_RESIDENT, FKMI_MATRIX_MMA_STREAMED,       \
-						 FKMI_CUDA_SM80, 1.1e12)
+	FKMI_GPU_MATRIX_TILE("mma-", id, d_least, d_most, steps, MMA, FKMI_CUDA_SM80, 1.1e12)
 static const struct fkmi_tile mma_tiles[] = {FKMI_MATRIX_SHAPES(MMA_TILE)};
 enum { MMA_TILES = sizeof mma_tiles / sizeof mma_tiles[0] };
 
@@ -49,7 +48,7 @@ static void fill_table(void)
 	table[tile_count++] = fkmi_gpu_portable_tile;
 }
 
-/* NULL: the portable tile. */
+/* NULL: a tile of the common steps. */
 static const struct family *family_of(const struct fkmi_tile *tile)
 {
 	for (int f = 0; f < FAMILIES; f++)

@@ -15,21 +15,22 @@ struct fkmi_gpu_matrix_shape {
 /* The shape of a tile; NULL: it is none of these. */
 const struct fkmi_gpu_matrix_shape *fkmi_gpu_matrix_shape(const struct fkmi_tile *tile);
 
-/*
- * FKMI_MATRIX_SHAPES(FKMI_GPU_MMA_TILE) are the entries for mma.sync, and so on. rate: multiply-adds per second of one
- * multiprocessor or compute unit; points in registers are worth it.
- */
-#define FKMI_GPU_MATRIX_TILE(prefix, id, d_least, d_most, steps, resident, streamed, bits, rate)                       \
+/* An entry, for FKMI_MATRIX_SHAPES. family: MMA, MFMA or WMMA, as in kernels/matrix/shape.h; rate: multiply-adds per second of a
+ * multiprocessor or compute unit at d = 128. */
+#define FKMI_GPU_MATRIX_TILE(prefix, id, d_least, d_most, steps, family, bits, rate)                                   \
 	{.name = prefix #id,                                                                                               \
 	 .needs = (bits),                                                                                                  \
 	 .dtypes = 1u << FKM_F16 | 1u << FKM_BF16 | 1u << FKM_F32,                                                         \
 	 .d_min = (d_least),                                                                                               \
 	 .d_max = (d_most),                                                                                                \
 	 .k_max = INT32_MAX - FKMI_MATRIX_MOST_CENTROIDS,                                                                  \
-	 .points = FKMI_MATRIX_POINTS,                                                                                     \
-	 .centroids = FKMI_MATRIX_CENTROIDS(steps, resident, streamed),                                                    \
-	 .local_bytes = FKMI_MATRIX_LOCAL_BYTES(steps, FKMI_MATRIX_CENTROIDS(steps, resident, streamed)),                  \
-	 .multiply_adds_per_second = (rate) * ((steps) == 0 ? 0.8 : (steps) / 8.0),                                        \
-	 .seconds_per_tile = 5e-6},
+	 .points = FKMI_MATRIX_##family##_POINTS,                                                                          \
+	 .centroids = FKMI_GPU_MATRIX_CENTROIDS(steps, family),                                                            \
+	 .local_bytes =                                                                                                    \
+		 FKMI_MATRIX_LOCAL_BYTES(steps, FKMI_MATRIX_##family##_POINTS, FKMI_GPU_MATRIX_CENTROIDS(steps, family)),      \
+	 .multiply_adds_per_second = (rate) * ((steps) == 0 ? 0.7 : (steps) / 8.0),                                        \
+	 .seconds_per_tile = 1.5e-5},
+#define FKMI_GPU_MATRIX_CENTROIDS(steps, family)                                                                       \
+	FKMI_MATRIX_CENTROIDS(steps, FKMI_MATRIX_##family##_RESIDENT, FKMI_MATRIX_##family##_STREAMED)
 
 #endif

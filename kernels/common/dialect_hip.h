@@ -146,6 +146,17 @@ FKMI_INLINE uint16_t fkmi_float_to_half(float v)
 {
 	return __builtin_bit_cast(uint16_t, (_Float16)v);
 }
+/* Pairs of f16, the first in the low bits: rounded, and multiplied. */
+typedef _Float16 fkmi_half2 __attribute__((ext_vector_type(2)));
+FKMI_INLINE uint32_t fkmi_floats_to_halves(float low, float high)
+{
+	const fkmi_half2 pair = {(_Float16)low, (_Float16)high};
+	return __builtin_bit_cast(uint32_t, pair);
+}
+FKMI_INLINE uint32_t fkmi_multiply_halves(uint32_t a, uint32_t b)
+{
+	return __builtin_bit_cast(uint32_t, __builtin_bit_cast(fkmi_half2, a) * __builtin_bit_cast(fkmi_half2, b));
+}
 
 /* The value of the item whose number differs in the bits of mask, a constant below 32. ds_swizzle's bit mode, which
  * works on each half of a wave of 64. */

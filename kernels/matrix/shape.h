@@ -6,7 +6,6 @@
 #include "kernels/common/state.h"
 
 enum {
-	FKMI_MATRIX_POINTS = 256,        /* of a tile */
 	FKMI_MATRIX_STEP = 16,           /* dimensions of a fragment */
 	FKMI_MATRIX_SLAB = 32,           /* dimensions of points that go through local memory at a time */
 	FKMI_MATRIX_PAD = 8,             /* elements behind each row there, so that rows start in different banks */
@@ -33,32 +32,37 @@ enum {
 	X(d128, 65, 128, 8)                                                                                                \
 	X(any, 129, 65536, 0)
 
-/* Centroids of a stage. resident and streamed are an architecture's: halves of a row times rows, and rows. */
+/* Of an architecture: points of a tile; elements of a stage of centroids (points in registers); its centroids (any). */
+#define FKMI_MATRIX_MMA_POINTS 256
+#define FKMI_MATRIX_MMA_RESIDENT (64 * 128)
+#define FKMI_MATRIX_MMA_STREAMED 128
+#define FKMI_MATRIX_MFMA_POINTS 256 /* two groups on a compute unit and its 64 KB, but for `any` */
+#define FKMI_MATRIX_MFMA_RESIDENT (32 * 128)
+#define FKMI_MATRIX_MFMA_STREAMED 64
+#define FKMI_MATRIX_WMMA_POINTS 128 /* both halves of a wave have a copy of its operands: registers are few */
+#define FKMI_MATRIX_WMMA_RESIDENT (32 * 128)
+#define FKMI_MATRIX_WMMA_STREAMED 64
+
+/* Centroids of a stage. */
 #define FKMI_MATRIX_CENTROIDS(steps, resident, streamed)                                                               \
 	((steps) == 0                                               ? (streamed)                                           \
 	 : (resident) / (16 * (steps)) > FKMI_MATRIX_MOST_CENTROIDS ? FKMI_MATRIX_MOST_CENTROIDS                           \
 																: (resident) / (16 * (steps)))
 
-/* Bytes of points and of centroids with their norms in one of two stages. */
-#define FKMI_MATRIX_POINT_BYTES (FKMI_MATRIX_POINTS * (FKMI_MATRIX_SLAB + FKMI_MATRIX_PAD) * 2)
+/* Bytes of a slab of points, and of centroids with their norms in one of two stages. */
+#define FKMI_MATRIX_POINT_BYTES(points) ((points) * (FKMI_MATRIX_SLAB + FKMI_MATRIX_PAD) * 2)
 #define FKMI_MATRIX_CENTROID_BYTES(steps, centroids)                                                                   \
 	((centroids) * (((steps) == 0 ? FKMI_MATRIX_SLAB : 16 * (steps)) + FKMI_MATRIX_PAD) * 2 + (centroids) * 4)
-#define FKMI_MATRIX_STAGE_BYTES(steps, centroids)                                                                      \
-	(((steps) == 0 ? FKMI_MATRIX_POINT_BYTES : 0) + FKMI_MATRIX_CENTROID_BYTES(steps, centroids))
+#define FKMI_MATRIX_STAGE_BYTES(steps, points, centroids)                                                              \
+	(((steps) == 0 ? FKMI_MATRIX_POINT_BYTES(points) : 0) + FKMI_MATRIX_CENTROID_BYTES(steps, centroids))
 
 /* All stages; points that stay in registers, and a tile's results, go through the same memory. */
-#define FKMI_MATRIX_SWEEP_BYTES(steps, centroids)                                                                      \
-	(2 * FKMI_MATRIX_STAGE_BYTES(steps, centroids) > FKMI_MATRIX_POINT_BYTES                                           \
-		 ? 2 * FKMI_MATRIX_STAGE_BYTES(steps, centroids)                                                               \
-		 : FKMI_MATRIX_POINT_BYTES)
+#define FKMI_MATRIX_SWEEP_BYTES(steps, points, centroids)                                                              \
+	(2 * FKMI_MATRIX_STAGE_BYTES(steps, points, centroids) > FKMI_MATRIX_POINT_BYTES(points)                           \
+		 ? 2 * FKMI_MATRIX_STAGE_BYTES(steps, points, centroids)                                                       \
+		 : FKMI_MATRIX_POINT_BYTES(points))
 /* Behind that, of a recheck: thresholds, counts and candidates of the rows. */
-#define FKMI_MATRIX_LOCAL_BYTES(steps, centroids)                                                                      \
-	(FKMI_MATRIX_SWEEP_BYTES(steps, centroids) + FKMI_MATRIX_POINTS * (8 + 4 * FKMI_CANDIDATES))
-
-/* resident and streamed of FKMI_MATRIX_CENTROIDS. Two groups of AMD's share the 64 KB of a compute unit. */
-#define FKMI_MATRIX_MMA_RESIDENT (64 * 128)
-#define FKMI_MATRIX_MMA_STREAMED 128
-#define FKMI_MATRIX_AMD_RESIDENT (32 * 128)
-#define FKMI_MATRIX_AMD_STREAMED 64
+#define FKMI_MATRIX_LOCAL_BYTES(steps, points, centroids)                                                              \
+	(FKMI_MATRIX_SWEEP_BYTES(steps, points, centroids) + (points) * (8 + 4 * FKMI_CANDIDATES))
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sweep of the matrix-core tiles: scores of FKMI_MATRIX_POINTS rows with all centroids, none of which reaches memory.
+ * The sweep of the matrix-core tiles: scores of FKMI_POINTS_OF_TILE rows with all centroids, none of which reaches memory.
  *
  * A wave has FKMI_WAVE_POINTS points of its own; all waves share the centroids, which come stage by stage into one of
  * two places in local memory while the other is multiplied. Points are brought once and stay in registers (STEPS
@@ -14,8 +14,8 @@ template <int STEPS> struct fkmi_stage {
 	static constexpr int DIMS = STEPS == 0 ? FKMI_MATRIX_SLAB : STEPS * FKMI_MATRIX_STEP;
 	static constexpr int PITCH = DIMS + FKMI_MATRIX_PAD;
 	static constexpr int CENTROIDS = FKMI_MATRIX_CENTROIDS(STEPS, FKMI_RESIDENT, FKMI_STREAMED);
-	static constexpr int POINT_BYTES = STEPS == 0 ? FKMI_MATRIX_POINT_BYTES : 0;
-	static constexpr int BYTES = FKMI_MATRIX_STAGE_BYTES(STEPS, CENTROIDS);
+	static constexpr int POINT_BYTES = STEPS == 0 ? FKMI_MATRIX_POINT_BYTES(FKMI_POINTS_OF_TILE) : 0;
+	static constexpr int BYTES = FKMI_MATRIX_STAGE_BYTES(STEPS, FKMI_POINTS_OF_TILE, CENTROIDS);
 	static constexpr int NORMS = POINT_BYTES + CENTROIDS * PITCH * 2; /* offset */
 };
 
@@ -87,9 +87,9 @@ template <int STEPS> struct fkmi_centroid_copy {
 /* ---- points: global memory to operands in local memory ---- */
 
 enum {
-	FKMI_BRING_PIECES = FKMI_MATRIX_SLAB / FKMI_BRINGS,       /* items that share a row of a slab */
-	FKMI_BRING_STRIDE = FKMI_GROUP / FKMI_BRING_PIECES,       /* rows between an item's */
-	FKMI_BRING_ROWS = FKMI_MATRIX_POINTS / FKMI_BRING_STRIDE, /* of an item */
+	FKMI_BRING_PIECES = FKMI_MATRIX_SLAB / FKMI_BRINGS,        /* items that share a row of a slab */
+	FKMI_BRING_STRIDE = FKMI_GROUP / FKMI_BRING_PIECES,        /* rows between an item's */
+	FKMI_BRING_ROWS = FKMI_POINTS_OF_TILE / FKMI_BRING_STRIDE, /* of an item */
 };
 
 /* An item's rows, its eight dimensions of each of them on the way, and what it knows of |X^|^2 and of the rounding. */
@@ -97,6 +97,11 @@ struct fkmi_bringer {
 	struct fkmi_brought from[FKMI_BRING_ROWS];
 	uint32_t raw[FKMI_BRING_ROWS][FKMI_BRINGS];
 	float squares[FKMI_BRING_ROWS], residual[FKMI_BRING_ROWS];
+};
+
+/* Of row fkmi_item() of the tile, if there is one: |X^|^2, and |2^12 (X^ - X)|^2. */
+struct fkmi_measured {
+	float squares, residual;
 };
 
 FKMI_INLINE int fkmi_bring_row(int i)
@@ -176,26 +181,25 @@ FKMI_INLINE void fkmi_bringer_put(struct fkmi_bringer *bringer, const struct fkm
 	}
 }
 
-/* The sums of row fkmi_item(), over the items that brought its pieces. The group calls it together. */
-FKMI_INLINE void fkmi_bringer_sum(const struct fkmi_bringer *bringer, FKMI_LOCAL char *local, float *squares,
-								  float *residual)
+/* Sums over the items that brought a row's pieces. The group calls it together, and after a barrier. */
+FKMI_INLINE struct fkmi_measured fkmi_bringer_sum(const struct fkmi_bringer *bringer, FKMI_LOCAL char *local)
 {
 	FKMI_LOCAL float *sums = (FKMI_LOCAL float *)local;
+	struct fkmi_measured measured = {0, 0};
 #pragma unroll
 	for (int i = 0; i < FKMI_BRING_ROWS; i++) {
-		const int place = fkmi_item() % FKMI_BRING_PIECES * FKMI_MATRIX_POINTS + fkmi_bring_row(i);
+		const int place = fkmi_item() % FKMI_BRING_PIECES * FKMI_POINTS_OF_TILE + fkmi_bring_row(i);
 		sums[place] = bringer->squares[i];
-		sums[FKMI_BRING_PIECES * FKMI_MATRIX_POINTS + place] = bringer->residual[i];
+		sums[FKMI_BRING_PIECES * FKMI_POINTS_OF_TILE + place] = bringer->residual[i];
 	}
 	FKMI_BARRIER();
-	*squares = *residual = 0;
-	for (int part = 0; part < FKMI_BRING_PIECES; part++) {
-		*squares += sums[part * FKMI_MATRIX_POINTS + fkmi_item()];
-		*residual += sums[(FKMI_BRING_PIECES + part) * FKMI_MATRIX_POINTS + fkmi_item()];
+	for (int part = 0; part < FKMI_BRING_PIECES && fkmi_item() < FKMI_POINTS_OF_TILE; part++) {
+		measured.squares += sums[part * FKMI_POINTS_OF_TILE + fkmi_item()];
+		measured.residual += sums[(FKMI_BRING_PIECES + part) * FKMI_POINTS_OF_TILE + fkmi_item()];
 	}
 	FKMI_BARRIER();
-	/* in units of X */
-	*squares *= 1.0f / (FKMI_MATRIX_UNIT * FKMI_MATRIX_UNIT);
+	measured.squares *= 1.0f / (FKMI_MATRIX_UNIT * FKMI_MATRIX_UNIT);
+	return measured;
 }
 
 /* ---- scores ---- */
@@ -300,7 +304,8 @@ FKMI_INLINE void fkmi_take_scores(TAKER &taker, struct fkmi_scores (&scores)[FKM
 /* Points in registers. */
 template <int STEPS, class TAKER>
 FKMI_INLINE void fkmi_sweep_resident(struct fkmi_bringer *bringer, const struct fkmi_matrix_operands *o,
-									 FKMI_LOCAL char *local, TAKER &taker, bool measures)
+									 FKMI_LOCAL char *local, TAKER &taker, bool measures,
+									 struct fkmi_measured &measured)
 {
 	typedef fkmi_stage<STEPS> stage;
 	constexpr int SLAB_STEPS = FKMI_MATRIX_SLAB / FKMI_MATRIX_STEP, SLAB_PITCH = FKMI_MATRIX_SLAB + FKMI_MATRIX_PAD;
@@ -327,6 +332,9 @@ FKMI_INLINE void fkmi_sweep_resident(struct fkmi_bringer *bringer, const struct 
 			}
 		FKMI_BARRIER();
 	}
+
+	if (measures)
+		measured = fkmi_bringer_sum(bringer, local);
 
 	struct fkmi_centroid_copy<STEPS> copy;
 	FKMI_LOCAL char *here = local, *next = local + stage::BYTES;
@@ -375,7 +383,8 @@ FKMI_INLINE void fkmi_sweep_resident(struct fkmi_bringer *bringer, const struct 
 /* Points slab by slab. */
 template <class TAKER>
 FKMI_INLINE void fkmi_sweep_streamed(struct fkmi_bringer *bringer, const struct fkmi_matrix_operands *o,
-									 FKMI_LOCAL char *local, TAKER &taker, bool measures)
+									 FKMI_LOCAL char *local, TAKER &taker, bool measures,
+									 struct fkmi_measured &measured)
 {
 	typedef fkmi_stage<0> stage;
 	constexpr int BLOCKS = stage::CENTROIDS / FKMI_FRAGMENT_CENTROIDS;
@@ -445,19 +454,23 @@ FKMI_INLINE void fkmi_sweep_streamed(struct fkmi_bringer *bringer, const struct 
 		here = next;
 		next = other;
 	}
+	FKMI_BARRIER();
+	if (measures)
+		measured = fkmi_bringer_sum(bringer, local);
 }
 
+/* measures: gives measured. */
 template <int STEPS, class TAKER>
 FKMI_INLINE void fkmi_matrix_sweep(struct fkmi_bringer *bringer, const struct fkmi_matrix_operands *o,
-								   FKMI_LOCAL char *local, TAKER &taker, bool measures)
+								   FKMI_LOCAL char *local, TAKER &taker, bool measures, struct fkmi_measured &measured)
 {
 #pragma unroll
 	for (int i = 0; i < FKMI_BRING_ROWS; i++)
 		bringer->squares[i] = bringer->residual[i] = 0;
 	if constexpr (STEPS != 0)
-		fkmi_sweep_resident<STEPS>(bringer, o, local, taker, measures);
+		fkmi_sweep_resident<STEPS>(bringer, o, local, taker, measures, measured);
 	else
-		fkmi_sweep_streamed(bringer, o, local, taker, measures);
+		fkmi_sweep_streamed(bringer, o, local, taker, measures, measured);
 }
 
 #endif

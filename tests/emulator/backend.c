@@ -11,17 +11,11 @@
 #include "error.h"
 
 #if defined(FKMI_MATRIX_MMA)
-#define TILE(id, d_least, d_most, steps)                                                                               \
-	FKMI_GPU_MATRIX_TILE("mma-", id, d_least, d_most, steps, FKMI_MATRIX_MMA_RESIDENT, FKMI_MATRIX_MMA_STREAMED, 0,    \
-						 1e12)
+#define TILE(id, d_least, d_most, steps) FKMI_GPU_MATRIX_TILE("mma-", id, d_least, d_most, steps, MMA, 0, 1e12)
 #elif defined(FKMI_MATRIX_MFMA)
-#define TILE(id, d_least, d_most, steps)                                                                               \
-	FKMI_GPU_MATRIX_TILE("mfma-", id, d_least, d_most, steps, FKMI_MATRIX_AMD_RESIDENT, FKMI_MATRIX_AMD_STREAMED, 0,   \
-						 1e12)
+#define TILE(id, d_least, d_most, steps) FKMI_GPU_MATRIX_TILE("mfma-", id, d_least, d_most, steps, MFMA, 0, 1e12)
 #else
-#define TILE(id, d_least, d_most, steps)                                                                               \
-	FKMI_GPU_MATRIX_TILE("wmma-", id, d_least, d_most, steps, FKMI_MATRIX_AMD_RESIDENT, FKMI_MATRIX_AMD_STREAMED, 0,   \
-						 1e12)
+#define TILE(id, d_least, d_most, steps) FKMI_GPU_MATRIX_TILE("wmma-", id, d_least, d_most, steps, WMMA, 0, 1e12)
 #endif
 
 static const struct fkmi_tile tiles[] = {FKMI_MATRIX_SHAPES(TILE)};

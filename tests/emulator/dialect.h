@@ -22,6 +22,9 @@ struct alignas(16) float4 {
 #define FKMI_INLINE static inline
 #define FKMI_LANE
 #define FKMI_KERNEL extern "C" void
+#define FKMI_KERNEL_ABREAST(groups) FKMI_KERNEL
+#define FKMI_UNROLL
+#define FKMI_LOCKSTEP 32
 #define FKMI_GLOBAL
 #define FKMI_LOCAL
 /* In a section of their own, so that they can be spoiled. */
@@ -44,6 +47,11 @@ static inline int64_t fkmi_group(void)
 static inline int64_t fkmi_groups(void)
 {
 	return emulator_groups();
+}
+
+static inline void fkmi_meet(int first, int count)
+{
+	emulator_meet(first, count);
 }
 
 /* Items run one at a time. */
@@ -85,6 +93,10 @@ static inline void fkmi_min32(int32_t *p, int32_t v)
 static inline void fkmi_max32(int32_t *p, int32_t v)
 {
 	*p = *p > v ? *p : v;
+}
+static inline void fkmi_or32(int32_t *p, int32_t v)
+{
+	*p |= v;
 }
 static inline void fkmi_add64(int64_t *p, int64_t v)
 {
@@ -153,10 +165,6 @@ static inline uint32_t fkmi_multiply_halves(uint32_t a, uint32_t b)
 {
 	return fkmi_floats_to_halves(fkmi_half_to_float((uint16_t)a) * fkmi_half_to_float((uint16_t)b),
 								 fkmi_half_to_float((uint16_t)(a >> 16)) * fkmi_half_to_float((uint16_t)(b >> 16)));
-}
-static inline int32_t fkmi_count_bits(uint32_t v)
-{
-	return __builtin_popcount(v);
 }
 
 #define FKMI_MULTIPLY_ADD(a, b, c) fmaf(a, b, c)

@@ -30,6 +30,7 @@ int emulator_item(void);
 int64_t emulator_group(void);
 int64_t emulator_groups(void);
 void emulator_barrier(void);
+void emulator_meet(int first, int count); /* a barrier of those items */
 
 /* All lanes of a wave call it, each with a place of its own; the last of them calls together() on all places. */
 void emulator_together(void (*together)(void *const *lanes), void *mine);

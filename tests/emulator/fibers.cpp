@@ -9,7 +9,7 @@
 
 enum { STACK_BYTES = 64 << 10, MOST_COPIES = 64, MOST_LANES = 64 };
 
-enum state { READY, AT_BARRIER, WITH_WAVE, ENDED };
+enum state { READY, AT_BARRIER, WITH_OTHERS, ENDED };
 
 struct copy {
 	void *to;
@@ -17,18 +17,24 @@ struct copy {
 	int bytes;
 };
 
+/* Where some items wait for each other. */
+struct meeting {
+	int arrived;
+	int64_t turn; /* how often all were there */
+};
+
 struct fiber {
 	jmp_buf at;
 	enum state state;
-	int64_t wave_turn; /* which common action of its wave it waits for */
+	const struct meeting *meeting; /* WITH_OTHERS: until it has had that turn */
+	int64_t turn;
 	int copy_count;
 	struct copy copies[MOST_COPIES];
 };
 
 /* What the lanes of a wave do together. */
 struct wave {
-	int arrived;
-	int64_t turn;
+	struct meeting meeting;
 	void (*together)(void *const *lanes);
 	void *lanes[MOST_LANES];
 };
@@ -40,6 +46,7 @@ extern "C" char __start_emulated_local[] __attribute__((weak)), __stop_emulated_
 
 static struct fiber fibers[EMULATOR_GROUP];
 static struct wave waves[EMULATOR_GROUP];
+static struct meeting meetings[EMULATOR_GROUP]; /* by their first item */
 alignas(64) static char stacks[EMULATOR_GROUP][STACK_BYTES];
 static jmp_buf scheduler;
 static int running;
@@ -108,22 +115,43 @@ void emulator_barrier(void)
 	give_way(AT_BARRIER);
 }
 
+/* True for the last of `count` items, which must then end the meeting; the others return when it has ended. */
+static bool meet(struct meeting *meeting, int count)
+{
+	if (++meeting->arrived == count)
+		return true;
+	fibers[running].meeting = meeting;
+	fibers[running].turn = meeting->turn + 1;
+	give_way(WITH_OTHERS);
+	return false;
+}
+
+static void end(struct meeting *meeting)
+{
+	meeting->arrived = 0;
+	meeting->turn++;
+}
+
+void emulator_meet(int first, int count)
+{
+	if (running < first || running >= first + count)
+		fail("an item at a meeting of others");
+	if (meet(&meetings[first], count))
+		end(&meetings[first]);
+}
+
 void emulator_together(void (*together)(void *const *lanes), void *mine)
 {
 	const int lanes = emulator_wave();
 	struct wave *wave = &waves[running / lanes];
-	if (wave->arrived > 0 && wave->together != together)
+	if (wave->meeting.arrived > 0 && wave->together != together)
 		fail("the lanes of a wave do different things");
 	wave->together = together;
 	wave->lanes[running % lanes] = mine;
-	if (++wave->arrived < lanes) {
-		fibers[running].wave_turn = wave->turn + 1;
-		give_way(WITH_WAVE);
-		return;
+	if (meet(&wave->meeting, lanes)) {
+		together(wave->lanes);
+		end(&wave->meeting);
 	}
-	together(wave->lanes);
-	wave->arrived = 0;
-	wave->turn++;
 }
 
 void emulator_copy_later(void *to, const void *from, int bytes)
@@ -158,8 +186,7 @@ static bool go_round(bool backwards)
 	for (int n = 0; n < EMULATOR_GROUP; n++) {
 		const int i = backwards ? EMULATOR_GROUP - 1 - n : n;
 		const struct fiber *fiber = &fibers[i];
-		const struct wave *wave = &waves[i / emulator_wave()];
-		if (fiber->state == READY || (fiber->state == WITH_WAVE && wave->turn >= fiber->wave_turn)) {
+		if (fiber->state == READY || (fiber->state == WITH_OTHERS && fiber->meeting->turn >= fiber->turn)) {
 			go_on(i);
 			any = true;
 		}
@@ -184,7 +211,7 @@ static void run_group(bool backwards)
 		if (ended == EMULATOR_GROUP)
 			return;
 		if (waiting != EMULATOR_GROUP)
-			fail("a barrier, or an action of a wave, that some items never reach");
+			fail("a barrier or a meeting that some items never reach");
 		for (int i = 0; i < EMULATOR_GROUP; i++)
 			fibers[i].state = READY;
 	}

@@ -4,5 +4,6 @@ import pathlib
 import re
 import sys
 
-names = [name for file in sys.argv[2:] for name in re.findall(r'\bFKMI_KERNEL (fkmi_k_\w+)\(', pathlib.Path(file).read_text())]
+pattern = re.compile(r'\b(?:FKMI_KERNEL|FKMI_KERNEL_ABREAST\(\d+\)|FKMI_DEFINE_\w+\()\s*(fkmi_k_\w+)')
+names = [name for file in sys.argv[2:] for name in pattern.findall(pathlib.Path(file).read_text())]
 pathlib.Path(sys.argv[1]).write_text(''.join(f'ENTRY({name})\n' for name in names))

@@ -44,10 +44,13 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 	 .centroids = (tile_centroids),                                                                                    \
 	 .dims = (most) < 128 ? (most) : 0,                                                                                \
 	 .local_bytes = (shared_bytes),                                                                                    \
-	 .multiply_adds_per_second = (factor) * ((most) < 128    ? (most) * 2.2e10                                         \
+	 .multiply_adds_per_second = (factor) * ((most) == 16    ? 5.6e11                                                  \
+											 : (most) < 128  ? (most) * 2.2e10                                         \
 											 : (k_least) > 1 ? 2.4e12                                                  \
 															 : 2.3e12),                                                \
-	 .seconds_per_tile = (most) < 64 ? 4e-6 : 1.5e-6,                                                                  \
+	 .seconds_per_tile = (most) == 16  ? 6e-6                                                                          \
+						 : (most) < 64 ? 4e-6                                                                          \
+									   : 1.5e-6,                                                                       \
 	 .unranged = (without_range)},
 #define DIRECT_TILE(id, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                       \
 	TILE("sm90-", id, d_least, d_most, k_least, 1u << FKM_F16 | 1u << FKM_BF16, points, centroids,                     \

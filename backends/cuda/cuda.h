@@ -97,15 +97,15 @@ enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_j
 enum fkm_status fkmi_cuda_sm90_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
 									  enum fkmi_accumulate accumulate);
 
-/* ---- assign_simt.c: the same for few dimensions ---- */
-extern const struct fkmi_tile fkmi_cuda_simt_tiles[];
-extern const int32_t fkmi_cuda_simt_tile_count;
-int64_t fkmi_cuda_simt_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+/* ---- assign_split.c: the same for few dimensions ---- */
+extern const struct fkmi_tile fkmi_cuda_split_tiles[];
+extern const int32_t fkmi_cuda_split_tile_count;
+int64_t fkmi_cuda_split_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 									 const struct fkmi_plan *plan);
-bool fkmi_cuda_simt_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+bool fkmi_cuda_split_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 						  const struct fkmi_tile *tile);
-enum fkm_status fkmi_cuda_simt_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);
-enum fkm_status fkmi_cuda_simt_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
+enum fkm_status fkmi_cuda_split_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);
+enum fkm_status fkmi_cuda_split_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
 									  enum fkmi_accumulate accumulate);
 
 #endif

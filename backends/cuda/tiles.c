@@ -22,8 +22,8 @@ static const struct family {
 } families[] = {
 	{fkmi_cuda_sm90_tiles, &fkmi_cuda_sm90_tile_count, fkmi_cuda_sm90_scratch_bytes, fkmi_cuda_sm90_fuses,
 	 fkmi_cuda_sm90_prepare, fkmi_cuda_sm90_assign},
-	{fkmi_cuda_simt_tiles, &fkmi_cuda_simt_tile_count, fkmi_cuda_simt_scratch_bytes, fkmi_cuda_simt_fuses,
-	 fkmi_cuda_simt_prepare, fkmi_cuda_simt_assign},
+	{fkmi_cuda_split_tiles, &fkmi_cuda_split_tile_count, fkmi_cuda_split_scratch_bytes, fkmi_cuda_split_fuses,
+	 fkmi_cuda_split_prepare, fkmi_cuda_split_assign},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 

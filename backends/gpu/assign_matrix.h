@@ -26,6 +26,7 @@ const struct fkmi_gpu_matrix_shape *fkmi_gpu_matrix_shape(const struct fkmi_tile
 	 .k_max = INT32_MAX - FKMI_MATRIX_MOST_CENTROIDS,                                                                  \
 	 .points = FKMI_MATRIX_##family##_POINTS,                                                                          \
 	 .centroids = FKMI_GPU_MATRIX_CENTROIDS(steps, family),                                                            \
+	 .dims = FKMI_MATRIX_STEP * (steps),                                                                               \
 	 .local_bytes =                                                                                                    \
 		 FKMI_MATRIX_LOCAL_BYTES(steps, FKMI_MATRIX_##family##_POINTS, FKMI_GPU_MATRIX_CENTROIDS(steps, family)),      \
 	 .multiply_adds_per_second = (rate) * ((steps) == 0 ? 0.7 : (steps) / 8.0),                                        \

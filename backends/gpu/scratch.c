@@ -14,6 +14,7 @@ const struct fkmi_tile fkmi_gpu_portable_tile = {
 	.k_max = INT32_MAX - FKMI_TILE_CENTROIDS,
 	.points = FKMI_TILE_POINTS,
 	.centroids = FKMI_TILE_CENTROIDS,
+	.dims = FKMI_TILE_DIMS,
 	.local_bytes = 30 << 10,
 	.multiply_adds_per_second = 1e11,
 	.seconds_per_tile = 5e-6,

@@ -2,4 +2,4 @@
 /* The steps that CUDA, HIP and OpenCL share, compiled as CUDA, and kernels for any CUDA device. */
 #include "kernels/common/kernels.h"
 #include "kernels/common/store.h"
-#include "assign_simt.cuh"
+#include "assign_split.cuh"

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backends/cuda/cuda.h"
+#include "plan.h"
 #include "tests/gpu/host_side.h"
 
 /* A context that was current stays so, which the shared tests look at themselves. */
@@ -76,6 +77,49 @@ static void test_architectures(void **state)
 		fkmi_backend_cuda.close(&gpu->gpu.device);
 		expect_nothing_alive();
 	}
+}
+
+/* Which kernel the planner takes. */
+static void test_choice(void **state)
+{
+	(void)state;
+	const uint64_t sm80 = FKMI_CUDA_SM80, both = FKMI_CUDA_SM80 | FKMI_CUDA_SM90;
+	static const struct fkmi_problem colour = {.b = 1, .n = 8388608, .k = 256, .d = 3, .dtype = FKM_F32, .fits = true};
+	static const struct fkmi_problem codes = {.b = 16, .n = 262144, .k = 256, .d = 8, .dtype = FKM_F32, .fits = true};
+	struct fkmi_problem predicted = colour, many = codes, more = codes, wide = codes, halves = codes;
+	predicted.fits = false;
+	many.k = 1024; /* the sums have no room */
+	more.k = 8192;
+	more.dtype = FKM_F16;
+	wide.d = 9;
+	halves.d = 16;
+	halves.dtype = FKM_F16;
+	const struct {
+		const struct fkmi_problem *problem;
+		uint64_t features;
+		const char *kernel;
+		bool fused;
+	} cases[] = {
+		{&colour, both, "split-d4", true},     {&colour, sm80, "split-d4", true},  {&codes, both, "split-d8", true},
+		{&predicted, both, "split-d4", false}, {&many, both, "split-d8", false},   {&more, both, "sm90-d16", false},
+		{&wide, both, "sm90-copy-d16", false}, {&halves, both, "sm90-d16", false},
+	};
+	fake_cuda_reset(&hopper);
+	struct fkmi_runtime_gpu *gpu;
+	expect(open_device(&(struct fkmi_open_params){.device = 0}, &gpu), FKM_OK);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct fkmi_limits limits = gpu->gpu.device.limits;
+		limits.features = cases[i].features;
+		limits.memory_bytes = (int64_t)1 << 36;
+		const struct fkmi_plan_request request = {
+			.backend = &fkmi_backend_cuda, .limits = &limits, .problem = cases[i].problem};
+		struct fkmi_plan plan;
+		expect(fkmi_plan_make(&request, &plan, NULL), FKM_OK);
+		assert_string_equal(plan.tile->name, cases[i].kernel);
+		assert_int_equal(plan.fused, cases[i].fused);
+		assert_int_equal(plan.chunk_rows, cases[i].problem->n);
+	}
+	fkmi_backend_cuda.close(&gpu->gpu.device);
 }
 
 static void test_unusable(void **state)
@@ -203,17 +247,12 @@ static void test_launch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_architectures),
-		cmocka_unit_test(test_unusable),
-		cmocka_unit_test(test_list),
-		cmocka_unit_test(test_arguments),
-		cmocka_unit_test(test_caller_stream),
-		cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_budget),
-		cmocka_unit_test(test_launch),
-		cmocka_unit_test(test_failures),
-		cmocka_unit_test(test_failures_of_everything),
+		cmocka_unit_test(test_limits),        cmocka_unit_test(test_architectures),
+		cmocka_unit_test(test_choice),        cmocka_unit_test(test_unusable),
+		cmocka_unit_test(test_list),          cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_caller_stream), cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_budget),        cmocka_unit_test(test_launch),
+		cmocka_unit_test(test_failures),      cmocka_unit_test(test_failures_of_everything),
 	};
 	return cmocka_run_group_tests_name("cuda host side", tests, NULL, NULL);
 }

@@ -62,7 +62,8 @@ extern "C" __global__ void make_points(void *data, int dtype, int64_t rows, int6
 	}
 }
 
-/* kind 0: a row + 1e-3 noise; 1: the mean of 64 rows; 2: as 0, one in 8 a copy of the one before; 3: a row */
+/* kind 0: a row + 1e-3 noise; 1: the mean of 64 rows; 2: as 0, one in 8 a copy of the one before; 3: a row; 4: one of
+ * four rows + 1e-6 noise, nearer to each other than the filter sees */
 extern "C" __global__ void make_centroids(double *centroids, const void *data, const double *row_scale, int dtype,
 										  int64_t b, int64_t n, int64_t row_stride, int64_t batch_stride, int64_t k,
 										  int d, int kind, uint64_t seed)
@@ -76,11 +77,12 @@ extern "C" __global__ void make_centroids(double *centroids, const void *data, c
 		const int count = kind == 1 ? 64 : 1;
 		double sum = 0;
 		for (int r = 0; r < count; r++) {
-			const int64_t row = hash((c * count + r) * 13 + seed) % n;
+			const int64_t row = hash((kind == 4 ? c % 4 : c * count + r) * 13 + seed) % n;
 			const double x = load(data, dtype, problem * batch_stride + row * row_stride + j);
 			sum += row_scale != nullptr ? x * row_scale[problem * n + row] : x;
 		}
-		centroids[i] = sum / count + (kind == 0 || kind == 2 ? 1e-3 * (double)gaussian(c * d + j + seed * 3) : 0.0);
+		const double noise = kind == 0 || kind == 2 ? 1e-3 : kind == 4 ? 1e-6 : 0.0;
+		centroids[i] = sum / count + noise * (double)gaussian(c * d + j + seed * 3);
 	}
 }
 

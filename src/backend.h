@@ -88,6 +88,12 @@ struct fkmi_problem {
 	bool unranged;        /* check_points is left out; no step needs column_min, column_max or point_max but grids */
 };
 
+/* Whether its jobs have distances. */
+static inline bool fkmi_has_distances(const struct fkmi_problem *p)
+{
+	return p->wants_distances || (p->fits && (p->init == FKM_INIT_KMEANS_PLUS_PLUS || p->empty == FKM_EMPTY_RELOCATE));
+}
+
 struct fkmi_plan {
 	const struct fkmi_tile *tile;
 	int64_t chunk_rows;    /* rows of each problem per call of a step with a span */
@@ -141,8 +147,10 @@ struct fkmi_job {
 	struct fkmi_ref weight_sums;  /* int64 [b, K]: W */
 	struct fkmi_ref labels;       /* int32 [b, n]; the core fills with -1 after seeding, which may use it as scratch */
 	struct fkmi_ref previous;     /* int32 [b, n]; assign stores the label it replaces, unless plan.fused (then none) */
-	struct fkmi_ref distances;    /* f64 [b, n]; seeding, relocation, distances() when wanted; else none */
-	struct fkmi_ref counts;       /* int64 [b, K]; count() */
+	/* f64 [b, n]; seeding, relocation, distances() when wanted; else none: fkmi_has_distances. Scratch of assign
+	 * and accumulate. */
+	struct fkmi_ref distances;
+	struct fkmi_ref counts;  /* int64 [b, K]; count() */
 	struct fkmi_ref scratch; /* plan.scratch_bytes of the backend's own; keeps its contents between steps of a job */
 };
 

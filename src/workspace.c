@@ -44,9 +44,7 @@ static int64_t walk_arrays(struct fkmi_job *job, struct fkmi_ref block)
 	if (!p->places_labels)
 		job->labels = take(&walk, true, p->b * p->n, sizeof(int32_t));
 	job->previous = take(&walk, p->fits && !job->plan.fused, p->b * p->n, sizeof(int32_t));
-	bool distances =
-		p->wants_distances || (p->fits && (p->init == FKM_INIT_KMEANS_PLUS_PLUS || p->empty == FKM_EMPTY_RELOCATE));
-	job->distances = take(&walk, distances, p->b * p->n, sizeof(double));
+	job->distances = take(&walk, fkmi_has_distances(p), p->b * p->n, sizeof(double));
 	job->counts = take(&walk, true, p->b * p->k, sizeof(int64_t));
 	job->scratch = take(&walk, job->plan.scratch_bytes > 0, job->plan.scratch_bytes, 1);
 	return walk.offset;

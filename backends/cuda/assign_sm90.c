@@ -103,14 +103,22 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static int64_t most(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* Sizes, and offsets in bytes. */
 struct layout {
-	int64_t d_padded, d_pitch, k_padded, slots, span_rows, candidate_capacity;
+	int64_t d_padded, d_pitch, k_padded, slots, span_rows, candidate_capacity, scan_rows;
 	int64_t problems, row_counts, totals, zero_end; /* zero before prepare */
 	int64_t keys, first, ones_end;                  /* all bits set before prepare */
-	int64_t usual, slot_of, mean, shift, operands, norms, lengths, row_starts, rows, candidates, scans, nearest;
+	int64_t usual, slot_of, mean, shift, operands, norms, lengths, row_starts;
 	int64_t copy_mean, copy_scale, copy, residuals; /* where points are copied */
 	int64_t bytes;                                  /* -1 if that overflows */
+	/* From the beginning of job->scratch, while assign runs; rows: only where the job has no distances, over which they
+	 * lie otherwise. */
+	int64_t rows, candidates, scans, nearest, passing_bytes;
 };
 
 static int64_t take(struct layout *l, int64_t count, int64_t each, int64_t element)
@@ -126,8 +134,9 @@ static int64_t take(struct layout *l, int64_t count, int64_t each, int64_t eleme
 
 static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_plan *plan)
 {
-	/* Two candidates are usual where a row has any; few rows get enough for any of theirs. */
-	enum { FEW_ROWS = 8192, WIDE_ROWS = 512, MOST_CANDIDATES = 1 << 30 };
+	/* Two candidates are usual where a row has any; every fifth row is much. What does not fit is scanned, slowly. Where
+	 * points are copied, memory is not that dear, and the copy's errors add to the others. */
+	enum { FEW_CANDIDATES = 65536, MOST_CANDIDATES = 1 << 30, FEW_SCANS = 1024 };
 	struct layout l = {.span_rows = least(plan->chunk_rows, p->n), .slots = 2};
 	const struct shape *shape = shape_of(plan->tile);
 	/* Kernels that keep points in registers read m for all the dimensions that they have room for. */
@@ -137,13 +146,22 @@ static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_p
 	while (l.slots < 2 * p->k)
 		l.slots *= 2;
 	if (p->b > INT64_MAX / 16 / l.span_rows) {
-		l.bytes = -1;
+		l.bytes = l.passing_bytes = -1;
 		return l;
 	}
 	const int64_t rows = p->b * l.span_rows;
-	/* The bound grows with d, and so does the share of rows that it flags; rows beyond the pool are scanned, slowly. */
-	const int64_t pool = p->d > WIDE_ROWS ? 2 * rows : rows / 2;
-	l.candidate_capacity = least(rows <= FEW_ROWS ? 8 * rows : pool + 8 * FEW_ROWS, MOST_CANDIDATES);
+	const int64_t usual = copies(plan->tile) ? 2 * rows : rows * 7 / 16;
+	l.candidate_capacity = least(most(usual, least(8 * rows, FEW_CANDIDATES)), MOST_CANDIDATES);
+	l.scan_rows = least(most(rows / 64, FEW_SCANS), FKMI_SM90_SCAN_ROWS);
+	if (!fkmi_has_distances(p))
+		l.rows = take(&l, rows, 1, sizeof(struct fkmi_sm90_row));
+	l.candidates = take(&l, l.candidate_capacity, 1, sizeof(struct fkmi_sm90_candidate));
+	l.scans = take(&l, l.scan_rows, 1, sizeof(struct fkmi_sm90_scan));
+	l.nearest = take(&l, l.scan_rows, 1, sizeof(struct fkmi_sm90_nearest));
+	l.passing_bytes = l.bytes;
+	if (l.bytes < 0)
+		return l;
+	l.bytes = 0;
 	l.problems = take(&l, p->b, 1, sizeof(struct fkmi_sm90_problem));
 	l.row_counts = take(&l, p->b, 1, sizeof(int32_t));
 	l.totals = take(&l, 1, 1, sizeof(struct fkmi_sm90_totals));
@@ -159,10 +177,6 @@ static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_p
 	l.norms = take(&l, p->b, l.k_padded, sizeof(float));
 	l.lengths = take(&l, p->b, p->k, sizeof(struct fkmi_sm90_length));
 	l.row_starts = take(&l, p->b + 1, 1, sizeof(int32_t));
-	l.rows = take(&l, rows, 1, sizeof(struct fkmi_sm90_row));
-	l.candidates = take(&l, l.candidate_capacity, 1, sizeof(struct fkmi_sm90_candidate));
-	l.scans = take(&l, FKMI_SM90_SCAN_ROWS, 1, sizeof(struct fkmi_sm90_scan));
-	l.nearest = take(&l, FKMI_SM90_SCAN_ROWS, 1, sizeof(struct fkmi_sm90_nearest));
 	if (copies(plan->tile)) {
 		l.copy_mean = take(&l, p->b, p->d, sizeof(float));
 		l.copy_scale = take(&l, p->b, 1, sizeof(float));
@@ -184,6 +198,11 @@ int64_t fkmi_cuda_sm90_scratch_bytes(const struct fkmi_limits *limits, const str
 	if (!copies(plan->tile) && !readable)
 		return -1;
 	return layout_of(problem, plan).bytes;
+}
+
+int64_t fkmi_cuda_sm90_passing_bytes(const struct fkmi_problem *problem, const struct fkmi_plan *plan)
+{
+	return layout_of(problem, plan).passing_bytes;
 }
 
 /* ---- launches ---- */
@@ -211,6 +230,11 @@ static struct run run_of(struct fkmi_gpu *gpu, const struct fkmi_job *job)
 static void *at(const struct run *r, int64_t offset)
 {
 	return fkmi_ref_ptr(fkmi_ref_add(r->scratch, offset));
+}
+
+static void *passing(const struct run *r, int64_t offset)
+{
+	return fkmi_ref_ptr(fkmi_ref_add(r->job->scratch, offset));
 }
 
 static void *place(struct fkmi_ref ref)
@@ -362,10 +386,10 @@ static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span s
 		.state = place(job->state),
 		.labels = place(job->labels),
 		.previous = place(job->previous),
-		.rows = at(r, l->rows),
+		.rows = fkmi_has_distances(p) ? place(job->distances) : passing(r, l->rows),
 		.row_counts = at(r, l->row_counts),
 		.row_starts = at(r, l->row_starts),
-		.candidates = at(r, l->candidates),
+		.candidates = passing(r, l->candidates),
 		.totals = at(r, l->totals),
 		.n = p->n,
 		.b = (int32_t)p->b,
@@ -456,8 +480,8 @@ static enum fkm_status recheck(const struct run *r, struct fkmi_sm90_assign *ass
 								  .row_counts = assign->row_counts,
 								  .row_starts = assign->row_starts,
 								  .candidates = assign->candidates,
-								  .scans = at(r, l->scans),
-								  .nearest = at(r, l->nearest),
+								  .scans = passing(r, l->scans),
+								  .nearest = passing(r, l->nearest),
 								  .totals = assign->totals,
 								  .problems = assign->problems,
 								  .usual = at(r, l->usual),
@@ -465,7 +489,8 @@ static enum fkm_status recheck(const struct run *r, struct fkmi_sm90_assign *ass
 								  .k = assign->k,
 								  .k_padded = assign->k_padded,
 								  .span_rows = assign->span_rows,
-								  .tile = assign->listed_tile};
+								  .tile = assign->listed_tile,
+								  .scan_capacity = (int32_t)l->scan_rows};
 	FKMI_TRY(launch_behind(r, "fkmi_sm90_decide",
 						   blocks_for(r, job->problem.b * assign->span_rows, FKMI_SM90_GROUP / 8), &a));
 	return launch_behind(r, "fkmi_sm90_scan", 3 * units, &a);

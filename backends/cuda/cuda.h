@@ -82,15 +82,17 @@ bool fkmi_cuda_fuses(const struct fkmi_limits *limits, const struct fkmi_problem
 enum fkm_status fkmi_cuda_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);
 enum fkm_status fkmi_cuda_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
 								 enum fkmi_accumulate accumulate);
-/* Where the scratch of a backend's own kernels begins in job->scratch: behind that of the common steps. */
+/* Where the scratch of a backend's own kernels begins in job->scratch: behind that of the common steps, but for what is
+ * used only while assign runs, which lies over theirs. */
 struct fkmi_ref fkmi_cuda_native_scratch(const struct fkmi_limits *limits, const struct fkmi_job *job);
 
 /* ---- assign_sm90.c: FlashAssign, for tiles that need FKMI_CUDA_SM90 ---- */
 extern const struct fkmi_tile fkmi_cuda_sm90_tiles[];
 extern const int32_t fkmi_cuda_sm90_tile_count;
-/* Bytes at fkmi_cuda_native_scratch(); -1: cannot. */
+/* Bytes at fkmi_cuda_native_scratch(), and of those used only while assign runs; -1: cannot. */
 int64_t fkmi_cuda_sm90_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 									 const struct fkmi_plan *plan);
+int64_t fkmi_cuda_sm90_passing_bytes(const struct fkmi_problem *problem, const struct fkmi_plan *plan);
 bool fkmi_cuda_sm90_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 						  const struct fkmi_tile *tile);
 enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);

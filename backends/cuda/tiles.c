@@ -13,16 +13,18 @@ enum { MOST_TILES = 48, ALIGNMENT = 256 };
 static const struct family {
 	const struct fkmi_tile *tiles;
 	const int32_t *tile_count;
+	/* At fkmi_cuda_native_scratch(), and at the beginning of job->scratch while assign runs (NULL: none). */
 	int64_t (*scratch_bytes)(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
-							 const struct fkmi_plan *plan); /* at fkmi_cuda_native_scratch() */
+							 const struct fkmi_plan *plan);
+	int64_t (*passing_bytes)(const struct fkmi_problem *problem, const struct fkmi_plan *plan);
 	bool (*fuses)(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile);
 	enum fkm_status (*prepare)(struct fkmi_gpu *gpu, const struct fkmi_job *job);
 	enum fkm_status (*assign)(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
 							  enum fkmi_accumulate accumulate);
 } families[] = {
-	{fkmi_cuda_sm90_tiles, &fkmi_cuda_sm90_tile_count, fkmi_cuda_sm90_scratch_bytes, fkmi_cuda_sm90_fuses,
-	 fkmi_cuda_sm90_prepare, fkmi_cuda_sm90_assign},
-	{fkmi_cuda_split_tiles, &fkmi_cuda_split_tile_count, fkmi_cuda_split_scratch_bytes, fkmi_cuda_split_fuses,
+	{fkmi_cuda_sm90_tiles, &fkmi_cuda_sm90_tile_count, fkmi_cuda_sm90_scratch_bytes, fkmi_cuda_sm90_passing_bytes,
+	 fkmi_cuda_sm90_fuses, fkmi_cuda_sm90_prepare, fkmi_cuda_sm90_assign},
+	{fkmi_cuda_split_tiles, &fkmi_cuda_split_tile_count, fkmi_cuda_split_scratch_bytes, NULL, fkmi_cuda_split_fuses,
 	 fkmi_cuda_split_prepare, fkmi_cuda_split_assign},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
@@ -71,22 +73,32 @@ static int64_t round_up(int64_t bytes)
 	return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
+/* Of the common steps and what lies over theirs: nothing of theirs is kept from before an assign until after it. */
+static int64_t shared_bytes(const struct family *family, const struct fkmi_limits *limits,
+							const struct fkmi_problem *problem, const struct fkmi_plan *plan)
+{
+	const int64_t common = fkmi_gpu_scratch_bytes(limits, problem, plan);
+	const int64_t passing = family != NULL && family->passing_bytes != NULL ? family->passing_bytes(problem, plan) : 0;
+	return common < 0 || passing < 0 ? -1 : common > passing ? common : passing;
+}
+
 int64_t fkmi_cuda_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 								const struct fkmi_plan *plan)
 {
 	const struct family *family = family_of(plan->tile);
-	int64_t common = fkmi_gpu_scratch_bytes(limits, problem, plan);
-	if (common < 0 || family == NULL)
-		return common;
+	int64_t shared = shared_bytes(family, limits, problem, plan);
+	if (shared < 0 || family == NULL)
+		return shared;
 	int64_t native = family->scratch_bytes(limits, problem, plan);
-	if (native < 0 || common > INT64_MAX - ALIGNMENT - native)
+	if (native < 0 || shared > INT64_MAX - ALIGNMENT - native)
 		return -1;
-	return round_up(common) + native;
+	return round_up(shared) + native;
 }
 
 struct fkmi_ref fkmi_cuda_native_scratch(const struct fkmi_limits *limits, const struct fkmi_job *job)
 {
-	return fkmi_ref_add(job->scratch, round_up(fkmi_gpu_scratch_bytes(limits, &job->problem, &job->plan)));
+	const struct family *family = family_of(job->plan.tile);
+	return fkmi_ref_add(job->scratch, round_up(shared_bytes(family, limits, &job->problem, &job->plan)));
 }
 
 bool fkmi_cuda_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile)

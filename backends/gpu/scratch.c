@@ -86,7 +86,9 @@ static void place_accumulate(struct fkmi_gpu_layout *l, struct walk *walk, const
 	l->places = take(walk, p->b * 2, p->k, sizeof(int32_t));
 	l->heads = take(walk, p->b, l->head_words, sizeof(int32_t));
 	l->zeroed_bytes = walk->offset - l->changed;
-	l->list = take(walk, p->b, l->list_rows, sizeof(int32_t));
+	l->list_over_distances = fkmi_has_distances(p) && l->list_rows <= 2 * p->n;
+	if (!l->list_over_distances)
+		l->list = take(walk, p->b, l->list_rows, sizeof(int32_t));
 }
 
 static void place_update(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p)

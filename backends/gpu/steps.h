@@ -69,6 +69,7 @@ struct fkmi_gpu_layout {
 	bool local_sums;
 	int64_t changed, used, places, heads, zeroed_bytes; /* zeroed before each span */
 	int64_t list, list_rows, head_words;                /* of each problem: places in the list, words of heads */
+	bool list_over_distances;                           /* which the job has, and which are free then */
 	/* relocate and finish */
 	int64_t sort_size;
 	int64_t due, move_count, move_rows, move_targets, move_heads, move_next, sort_keys, sort_rows, shifts;

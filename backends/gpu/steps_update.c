@@ -91,6 +91,11 @@ static enum fkm_status start_entries(const struct accumulating *a)
 	return fkmi_gpu_run(&call, p->b * blocks);
 }
 
+static struct fkmi_ref list_of(const struct accumulating *a)
+{
+	return a->layout.list_over_distances ? a->job->distances : fkmi_gpu_scratch(a->job, a->layout.list);
+}
+
 static enum fkm_status place_entries(const struct accumulating *a)
 {
 	const struct fkmi_problem *p = &a->job->problem;
@@ -98,7 +103,7 @@ static enum fkm_status place_entries(const struct accumulating *a)
 	struct fkmi_gpu_call call = fkmi_gpu_call(a->device, a->job, "fkmi_k_place_entries");
 	add_entries(&call, a);
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(a->job, a->layout.places));
-	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(a->job, a->layout.list));
+	fkmi_gpu_add_ref(&call, list_of(a));
 	fkmi_gpu_add_i64(&call, a->layout.list_rows);
 	fkmi_gpu_add_ref(&call, a->job->sums);
 	fkmi_gpu_add_ref(&call, a->job->weight_sums);
@@ -142,7 +147,7 @@ static enum fkm_status sum_entries(const struct accumulating *a)
 	fkmi_gpu_add_i64(&call, a->span.rows);
 	fkmi_gpu_add_ref(&call, job->column_scale);
 	fkmi_gpu_add_ref(&call, job->state);
-	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, a->layout.list));
+	fkmi_gpu_add_ref(&call, list_of(a));
 	fkmi_gpu_add_i64(&call, a->layout.list_rows);
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, a->layout.heads));
 	fkmi_gpu_add_i64(&call, a->layout.head_words);

@@ -27,7 +27,8 @@ FKMI_SM90_SHAPES(FLASH_KERNELS)
 FLASH_KERNEL(fkmi_sm90_any_fetch, any_shape, false, true)
 
 #define SMALL_KERNEL(name, threads, blocks, type, function)                                                            \
-	extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ struct type a)               \
+	extern "C" __global__ void __launch_bounds__(threads, blocks)                                                      \
+		name(const __grid_constant__ struct type a)                                                                    \
 	{                                                                                                                  \
 		function(a);                                                                                                   \
 	}

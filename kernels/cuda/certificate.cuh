@@ -29,12 +29,12 @@
  *     N_k(P, R, eta) = gamma ((P + 2 |m|) Z_k + Z_k^2 / 2) + R delta_k + delta_k^2 / 2 + eta (Z_k + delta_k).
  *
  * Every centroid's own errors. Norms of centroids may differ much: the means of many points lie close together, those of
- * one point far out, and errors grow with the norm. So F_k = 1.02 N_k(P0, R0, eta0), with the geometric
- * means P0, R0, eta0 of some rows of the assignment before (or 0); then, as gamma <= 0.019, with bounds Z >= Z_w and delta >= delta_w,
+ * one point far out, and errors grow with the norm. So F_k = 1.02 N_k(P0, R0, eta0), with the geometric means P0, R0,
+ * eta0 of some rows of the assignment before (or 0); then, as gamma <= 0.019, with bounds Z >= Z_w and delta >= delta_w,
  *     L~_w <= L~_b + 2^t (U_b + tiny + gamma max(P - P0, 0) Z + max(R - R0, 0) delta + max(eta - eta0, 0) (Z + delta)).
  * That is the threshold. If the second smallest L~ is above it, b is the label. If not, all k with L~_k at most the
  * threshold are candidates (w is among them whenever L~_w is computed within its error, so also when it is computed
- * again). What rows differ from the average costs them as much as the centroid farthest out could be off, but not more:
+ * again). By what a row differs from the mean it pays as much as the centroid farthest out could be off:
  *     rho_b^2 = 2 G_b + P^2 <= 2 (2^-t L~_b) + P^2 + 2 ((1 + gamma) F_b + E_b)
  *     |C_w| <= |X| + r_w <= V = min(max_k Z_k + max_k delta_k, (P + rho_b + delta_b + 2 eta) 1.00001)
  *     delta = min(max_k delta_k, 2^-11 V 1.001 + least),  Z = min(max_k Z_k, V + delta)

@@ -16,7 +16,7 @@
 enum {
 	WARPS_OF_GROUP = FKMI_SM90_GROUP / 32,
 	MEAN_CENTROIDS = 64, /* of which mu is the mean: it need only be near */
-	MEAN_POINTS = 2048,  /* of which nu is, likewise */
+	MEAN_POINTS = 256,   /* of which nu is, likewise */
 	HALF_RANGE = 14,     /* scaled numbers are below 2^14 */
 };
 
@@ -36,10 +36,11 @@ static __device__ __forceinline__ double warp_max(double v)
 	return v;
 }
 
-/* Raises bits of a float that is not negative to an upper bound of v. */
-static __device__ __forceinline__ void raise(int32_t *bits, double v)
+/* Raises bits of a float that is not negative to those of v. Most of many callers find them high enough. */
+static __device__ __forceinline__ void raise(int32_t *bits, float v)
 {
-	atomicMax(bits, __float_as_int(__double2float_ru(v)));
+	if (__float_as_int(v) > __ldcg(bits))
+		atomicMax(bits, __float_as_int(v));
 }
 
 static __device__ __forceinline__ uint16_t double_to_half(double v)
@@ -71,6 +72,61 @@ static __device__ __forceinline__ double point_element(const struct fkmi_sm90_po
 	return points.dtype == FKMI_TYPE_F16 ? half_to_double(bits) : (double)__uint_as_float((uint32_t)bits << 16);
 }
 
+/* How elements of the points are read. WIDE: those at even places with the one behind. */
+template <int DTYPE, bool WIDE> struct point_reader {
+	static __device__ __forceinline__ double from_bits(uint16_t bits)
+	{
+		return DTYPE == FKMI_TYPE_F16 ? half_to_double(bits) : (double)__uint_as_float((uint32_t)bits << 16);
+	}
+	static __device__ __forceinline__ double one(const void *data, int64_t at)
+	{
+		if constexpr (DTYPE == FKMI_TYPE_F32)
+			return (double)__ldg((const float *)data + at);
+		else
+			return from_bits(__ldg((const uint16_t *)data + at));
+	}
+	/* Elements at and at + 1, or 0 for the second where there is none. */
+	static __device__ __forceinline__ double2 pair(const void *data, int64_t at, bool second)
+	{
+		if constexpr (WIDE && DTYPE == FKMI_TYPE_F32) {
+			const float2 v = __ldg((const float2 *)((const float *)data + at));
+			return make_double2((double)v.x, (double)v.y);
+		} else if constexpr (WIDE) {
+			const uint32_t v = __ldg((const uint32_t *)((const uint16_t *)data + at));
+			return make_double2(from_bits((uint16_t)v), from_bits((uint16_t)(v >> 16)));
+		} else {
+			return make_double2(one(data, at), second ? one(data, at + 1) : 0);
+		}
+	}
+	static __device__ __forceinline__ double2 pair(const double *data, bool second)
+	{
+		if constexpr (WIDE)
+			return __ldg((const double2 *)data);
+		else
+			return make_double2(__ldg(data), second ? __ldg(data + 1) : 0);
+	}
+};
+
+/* Calls call(reader) with the reader for the points. */
+template <class CALL>
+static __device__ __forceinline__ void with_reader(const struct fkmi_sm90_points &points, const CALL &call)
+{
+	switch (points.dtype * 2 + (points.paired != 0)) {
+	case FKMI_TYPE_F16 * 2:
+		return call(point_reader<FKMI_TYPE_F16, false>());
+	case FKMI_TYPE_F16 * 2 + 1:
+		return call(point_reader<FKMI_TYPE_F16, true>());
+	case FKMI_TYPE_BF16 * 2:
+		return call(point_reader<FKMI_TYPE_BF16, false>());
+	case FKMI_TYPE_BF16 * 2 + 1:
+		return call(point_reader<FKMI_TYPE_BF16, true>());
+	case FKMI_TYPE_F32 * 2:
+		return call(point_reader<FKMI_TYPE_F32, false>());
+	default:
+		return call(point_reader<FKMI_TYPE_F32, true>());
+	}
+}
+
 static __device__ __forceinline__ double point_factor(const struct fkmi_sm90_points &points, int b, int64_t row)
 {
 	return points.row_scale != nullptr ? points.row_scale[b * points.n + row] : 1.0;
@@ -91,8 +147,10 @@ static __device__ __forceinline__ void sum_columns(int count, int d, const ELEME
 	for (int first = 0; first < d; first += width) {
 		const int j = first + (int)threadIdx.x % width;
 		double sum = 0;
-		for (int i = part; i < count && j < d; i += parts)
-			sum += element(i, j);
+		if (j < d)
+#pragma unroll 8
+			for (int i = part; i < count; i += parts)
+				sum += element(i, j);
 		sums[threadIdx.x] = sum;
 		__syncthreads();
 		if (part == 0 && j < d) {
@@ -180,6 +238,7 @@ static __device__ __forceinline__ void measure_centroids(const struct fkmi_sm90_
 		const double *centroid = a.centroids + i * a.d, *mean = a.mean + (int64_t)b * a.d;
 		double largest = 0;
 		uint64_t key = 0;
+#pragma unroll 4
 		for (int j = lane; j < a.d; j += 32) {
 			const double c = centroid[j] + 0.0; /* zeros of both signs are alike */
 			largest = fmax(largest, fabs(c - mean[j]));
@@ -191,7 +250,7 @@ static __device__ __forceinline__ void measure_centroids(const struct fkmi_sm90_
 			key += __shfl_xor_sync(0xffffffffu, key, step);
 		if (lane != 0)
 			continue;
-		raise(&problem->largest, largest);
+		raise(&problem->largest, __double2float_ru(largest));
 		const uint64_t empty = ~(uint64_t)0;
 		key = key == empty ? 0 : key;
 		const uint32_t mask = (uint32_t)a.slots - 1;
@@ -245,13 +304,15 @@ static __device__ __forceinline__ void convert_centroids(const struct fkmi_sm90_
 		const double *centroid = a.centroids + ((int64_t)b * a.k + k) * a.d, *mean = a.mean + (int64_t)b * a.d;
 		const float *shift = a.shift + (int64_t)b * a.d_padded;
 		uint16_t *operands = a.operands + ((int64_t)b * a.k + k) * a.d_pitch;
+		const double inverse = 1 / scale; /* a power of two */
 		double square = 0, product = 0, residual = 0, exact = 0;
+#pragma unroll 4
 		for (int j = lane; j < a.d_pitch; j += 32) {
 			uint16_t half = 0;
 			if (j < a.d && usable) {
 				const double c = (centroid[j] - mean[j]) * point_scale;
 				half = double_to_half(c * scale);
-				const double rounded = half_to_double(half) / scale;
+				const double rounded = half_to_double(half) * inverse;
 				square += rounded * rounded;
 				product += rounded * (double)shift[j];
 				residual += (c - rounded) * (c - rounded);
@@ -281,8 +342,8 @@ static __device__ __forceinline__ void convert_centroids(const struct fkmi_sm90_
 			set_allowance(length, problem->usual, (double)a.gamma, (double)problem->shift_norm);
 		a.norms[i] = (float)(scale * (0.5 * square + product - (double)length.allowance));
 		a.lengths[(int64_t)b * a.k + k] = length;
-		atomicMax(&problem->norm_max, __float_as_int(length.length));
-		atomicMax(&problem->residual_max, __float_as_int(length.residual));
+		raise(&problem->norm_max, length.length);
+		raise(&problem->residual_max, length.residual);
 	}
 }
 
@@ -335,14 +396,17 @@ static __device__ __forceinline__ void center_points(const struct fkmi_sm90_copy
 }
 
 /* FKMI_SM90_COPY_ROWS rows of a problem for each group, a warp per row. */
-static __device__ __forceinline__ void copy_points(const struct fkmi_sm90_copy &a)
+template <class READER>
+static __device__ __forceinline__ void copy_rows(const READER &reader, const struct fkmi_sm90_copy &a)
 {
 	const int lane = (int)(threadIdx.x & 31), d = a.points.d;
 	const int64_t blocks = (a.points.n + FKMI_SM90_COPY_ROWS - 1) / FKMI_SM90_COPY_ROWS;
 	for (int64_t unit = blockIdx.x; unit < a.b * blocks; unit += gridDim.x) {
 		const int b = (int)(unit / blocks);
-		if (!wants_copy(a, b))
+		if (!wants_copy(a, b)) { /* nor are the problem's other blocks of rows */
+			unit += ((b + 1) * blocks - 1 - unit) / gridDim.x * gridDim.x;
 			continue;
+		}
 		const int64_t first = (unit - b * blocks) * FKMI_SM90_COPY_ROWS;
 		const int64_t end = min(a.points.n, first + FKMI_SM90_COPY_ROWS);
 		const float *mean = a.mean + (int64_t)b * d;
@@ -351,16 +415,25 @@ static __device__ __forceinline__ void copy_points(const struct fkmi_sm90_copy &
 			const int64_t from = b * a.points.batch_stride + row * a.points.row_stride, to = b * a.points.n + row;
 			const double factor = point_factor(a.points, b, row);
 			double residual = 0, exact = 0;
-			for (int j = lane; j < a.d_pitch; j += 32) {
-				uint16_t half = 0;
+			auto convert = [&](double element, float center) -> uint32_t {
+				const double x = (__dmul_rn(element, factor) - (double)center) * scale;
+				const uint16_t half = double_to_half(x);
+				const double off = x - half_to_double(half);
+				residual += off * off;
+				exact += x * x;
+				return half;
+			};
+#pragma unroll 4
+			for (int j = 2 * lane; j < a.d_pitch; j += 64) {
+				uint32_t halves = 0;
 				if (j < d) {
-					const double x = (__dmul_rn(point_element(a.points, from + j), factor) - (double)mean[j]) * scale;
-					half = double_to_half(x);
-					const double off = x - half_to_double(half);
-					residual += off * off;
-					exact += x * x;
+					const bool second = j + 1 < d;
+					const double2 x = reader.pair(a.points.data, from + j, second);
+					halves = convert(x.x, mean[j]);
+					if (second)
+						halves |= convert(x.y, mean[j + 1]) << 16;
 				}
-				a.operands[to * a.d_pitch + j] = half;
+				*(uint32_t *)&a.operands[to * a.d_pitch + j] = halves;
 			}
 			residual = warp_sum(residual);
 			exact = warp_sum(exact);
@@ -368,6 +441,11 @@ static __device__ __forceinline__ void copy_points(const struct fkmi_sm90_copy &
 				a.residuals[to] = __double2float_ru(sqrt(residual) * 1.000001 + sqrt(exact) * 0x1p-50);
 		}
 	}
+}
+
+static __device__ __forceinline__ void copy_points(const struct fkmi_sm90_copy &a)
+{
+	with_reader(a.points, [&](const auto &reader) { copy_rows(reader, a); });
 }
 
 #endif

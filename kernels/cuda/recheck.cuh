@@ -34,61 +34,6 @@ static __device__ __forceinline__ struct point_row point_row_of(const struct fkm
 	return r;
 }
 
-/* How elements of the points are read. WIDE: those at even places with the one behind. */
-template <int DTYPE, bool WIDE> struct point_reader {
-	static __device__ __forceinline__ double from_bits(uint16_t bits)
-	{
-		return DTYPE == FKMI_TYPE_F16 ? half_to_double(bits) : (double)__uint_as_float((uint32_t)bits << 16);
-	}
-	static __device__ __forceinline__ double one(const void *data, int64_t at)
-	{
-		if constexpr (DTYPE == FKMI_TYPE_F32)
-			return (double)__ldg((const float *)data + at);
-		else
-			return from_bits(__ldg((const uint16_t *)data + at));
-	}
-	/* Elements at and at + 1, or 0 for the second where there is none. */
-	static __device__ __forceinline__ double2 pair(const void *data, int64_t at, bool second)
-	{
-		if constexpr (WIDE && DTYPE == FKMI_TYPE_F32) {
-			const float2 v = __ldg((const float2 *)((const float *)data + at));
-			return make_double2((double)v.x, (double)v.y);
-		} else if constexpr (WIDE) {
-			const uint32_t v = __ldg((const uint32_t *)((const uint16_t *)data + at));
-			return make_double2(from_bits((uint16_t)v), from_bits((uint16_t)(v >> 16)));
-		} else {
-			return make_double2(one(data, at), second ? one(data, at + 1) : 0);
-		}
-	}
-	static __device__ __forceinline__ double2 pair(const double *data, bool second)
-	{
-		if constexpr (WIDE)
-			return __ldg((const double2 *)data);
-		else
-			return make_double2(__ldg(data), second ? __ldg(data + 1) : 0);
-	}
-};
-
-/* Calls call(reader) with the reader for the points. */
-template <class CALL>
-static __device__ __forceinline__ void with_reader(const struct fkmi_sm90_points &points, const CALL &call)
-{
-	switch (points.dtype * 2 + (points.paired != 0)) {
-	case FKMI_TYPE_F16 * 2:
-		return call(point_reader<FKMI_TYPE_F16, false>());
-	case FKMI_TYPE_F16 * 2 + 1:
-		return call(point_reader<FKMI_TYPE_F16, true>());
-	case FKMI_TYPE_BF16 * 2:
-		return call(point_reader<FKMI_TYPE_BF16, false>());
-	case FKMI_TYPE_BF16 * 2 + 1:
-		return call(point_reader<FKMI_TYPE_BF16, true>());
-	case FKMI_TYPE_F32 * 2:
-		return call(point_reader<FKMI_TYPE_F32, false>());
-	default:
-		return call(point_reader<FKMI_TYPE_F32, true>());
-	}
-}
-
 /* D between a row and a centroid, by a quad: lane m has the parts 2 m and 2 m + 1 of R8. */
 template <class READER>
 static __device__ __forceinline__ double distance(const READER &reader, const struct fkmi_sm90_points &points,
@@ -226,7 +171,7 @@ static __device__ __forceinline__ void decide_rows(const READER &reader, const s
 			if (lane == 0)
 				place = atomicAdd(&a.totals->scans, 1);
 			place = __shfl_sync(octet_lanes(), place, (int)(threadIdx.x & 24));
-			if (place < FKMI_SM90_SCAN_ROWS) {
+			if (place < a.scan_capacity) {
 				if (lane == 0) {
 					a.scans[place] = fkmi_sm90_scan{b, row, 0};
 				}
@@ -240,17 +185,17 @@ static __device__ __forceinline__ void decide_rows(const READER &reader, const s
 }
 
 /* Into how many shares the centroids of so many rows are cut. */
-static __device__ __forceinline__ int scan_shares(int rows)
+static __device__ __forceinline__ int scan_shares(const struct fkmi_sm90_recheck &a, int rows)
 {
 	int shares = FKMI_SM90_SCAN_SHARES;
-	while (shares > 1 && shares * rows > FKMI_SM90_SCAN_ROWS)
+	while (shares > 1 && shares * rows > a.scan_capacity)
 		shares /= 2;
 	return shares;
 }
 
 static __device__ __forceinline__ int scan_rows(const struct fkmi_sm90_recheck &a)
 {
-	return min(a.totals->scans, (int)FKMI_SM90_SCAN_ROWS);
+	return min(a.totals->scans, a.scan_capacity);
 }
 
 /* Of each row listed for the scan the nearest of each share of the centroids; the last share decides. */
@@ -258,7 +203,7 @@ template <class READER>
 static __device__ __forceinline__ void scan_listed(const READER &reader, const struct fkmi_sm90_recheck &a)
 {
 	__shared__ struct fkmi_sm90_nearest found[OCTETS];
-	const int rows = scan_rows(a), shares = scan_shares(rows), octet = (int)threadIdx.x / 8;
+	const int rows = scan_rows(a), shares = scan_shares(a, rows), octet = (int)threadIdx.x / 8;
 	for (int work = blockIdx.x; work < rows * shares; work += gridDim.x) {
 		struct fkmi_sm90_scan *scan = &a.scans[work / shares];
 		const int b = scan->b, row = scan->row;

@@ -10,7 +10,7 @@ enum {
 	FKMI_SM90_LANE_CANDIDATES = 8,   /* of a row that one lane lists before it gives the row up */
 	FKMI_SM90_SMALL_INDEX = 1 << 16, /* centroids in one share of a recheck: candidates are 16-bit there */
 	FKMI_SM90_MOST_CENTROIDS = 256,  /* of any tile */
-	FKMI_SM90_SCAN_ROWS = 32768,     /* rows listed for the scan of all centroids; the others are scanned at once */
+	FKMI_SM90_SCAN_ROWS = 32768,     /* at most, listed for the scan of all centroids; the others are scanned at once */
 	FKMI_SM90_SCAN_SHARES = 32,      /* at most, of one row's centroids */
 	FKMI_SM90_GROUP = 256,           /* threads of the other kernels */
 	FKMI_SM90_CENTER_GROUP = 1024,   /* threads of those that sum columns */
@@ -94,7 +94,7 @@ struct fkmi_sm90_nearest { /* of one share of the centroids */
 /* Counters over all problems, zero before a span. */
 struct fkmi_sm90_totals {
 	int32_t candidates; /* taken from the pool */
-	int32_t scans;      /* rows given to the scan; may pass FKMI_SM90_SCAN_ROWS */
+	int32_t scans;      /* rows given to the scan; may pass its capacity */
 	int32_t assigned;   /* warps of the assignment that have listed all their rows */
 	int32_t finished;   /* groups of the last kernel */
 };
@@ -111,12 +111,12 @@ struct fkmi_sm90_points {
 
 /* The assignment kernels. */
 struct fkmi_sm90_assign {
-	struct fkmi_sm90_problem *problems;       /* [b] */
-	const float *norms;                       /* [b, k_padded]: hn - 2^t F, infinity where there is no centroid */
-	const struct fkmi_sm90_length *lengths;   /* [b, k] */
-	const float *shift;                       /* m, [b, shift_stride]; null: 0 */
-	const float *residuals;                   /* |x^ - 2^a (x - nu)| of each row, [b, n]; null: 0 */
-	const void *operands;                     /* what the filter multiplies: points or their copy, 16-bit elements */
+	struct fkmi_sm90_problem *problems;     /* [b] */
+	const float *norms;                     /* [b, k_padded]: hn - 2^t F, infinity where there is no centroid */
+	const struct fkmi_sm90_length *lengths; /* [b, k] */
+	const float *shift;                     /* m, [b, shift_stride]; null: 0 */
+	const float *residuals;                 /* |x^ - 2^a (x - nu)| of each row, [b, n]; null: 0 */
+	const void *operands;                   /* what the filter multiplies: points or their copy, 16-bit elements */
 	int64_t operand_row_stride, operand_batch_stride; /* elements */
 	const int32_t *active;                            /* [b] */
 	int64_t *state;                                   /* [b, FKMI_STATE_MEMBERS] */
@@ -148,17 +148,17 @@ struct fkmi_sm90_prepare {
 	const int32_t *active;   /* [b] */
 	const int64_t *state;    /* [b, FKMI_STATE_MEMBERS] */
 	struct fkmi_sm90_problem *problems;
-	double *mean;            /* mu, [b, d] */
-	float *shift;            /* m, [b, d_padded] */
-	const float *copy_mean;  /* nu, [b, d]; null: points are taken as they are */
-	const float *copy_scale; /* 2^a of the copy, [b] */
-	uint16_t *operands;      /* c^, f16 [b, k, d_pitch] */
-	float *norms;            /* [b, k_padded] */
+	double *mean;                        /* mu, [b, d] */
+	float *shift;                        /* m, [b, d_padded] */
+	const float *copy_mean;              /* nu, [b, d]; null: points are taken as they are */
+	const float *copy_scale;             /* 2^a of the copy, [b] */
+	uint16_t *operands;                  /* c^, f16 [b, k, d_pitch] */
+	float *norms;                        /* [b, k_padded] */
 	struct fkmi_sm90_length *lengths;    /* [b, k] */
 	const struct fkmi_sm90_usual *usual; /* [b], where state says that something is assigned */
-	uint64_t *keys;          /* hash table, [b, slots]; all bits set before */
-	uint32_t *first;         /* [b, slots]: lowest k with the key; all bits set before */
-	uint32_t *slot_of;       /* [b, k] */
+	uint64_t *keys;                      /* hash table, [b, slots]; all bits set before */
+	uint32_t *first;                     /* [b, slots]: lowest k with the key; all bits set before */
+	uint32_t *slot_of;                   /* [b, k] */
 	int32_t b, k, d, d_padded, d_pitch, k_padded;
 	int32_t slots; /* a power of two, at least 2 k */
 	int32_t dtype;
@@ -190,12 +190,12 @@ struct fkmi_sm90_recheck {
 	int32_t *row_counts;
 	const int32_t *row_starts;
 	const struct fkmi_sm90_candidate *candidates;
-	struct fkmi_sm90_scan *scans;      /* [FKMI_SM90_SCAN_ROWS] */
-	struct fkmi_sm90_nearest *nearest; /* [FKMI_SM90_SCAN_ROWS] */
+	struct fkmi_sm90_scan *scans;      /* [scan_capacity] */
+	struct fkmi_sm90_nearest *nearest; /* [scan_capacity] */
 	struct fkmi_sm90_totals *totals;
 	const struct fkmi_sm90_problem *problems;
 	struct fkmi_sm90_usual *usual; /* [b]: of all rows measured so far */
-	int32_t b, k, k_padded, span_rows, tile;
+	int32_t b, k, k_padded, span_rows, tile, scan_capacity;
 };
 
 #endif

@@ -495,9 +495,30 @@ static bool batches(int64_t index, struct spec *spec)
 	return true;
 }
 
+/* More clusters, longer rows and more rows than kernels keep at once. */
+static bool limits(int64_t index, struct spec *spec)
+{
+	static const struct {
+		int64_t n, k, d;
+		enum fkm_dtype dtype;
+	} list[] = {
+		{4200, 4133, 2, FKM_F32}, {110, 6, 2081, FKM_F16}, {110, 5, 1040, FKM_F32},
+		{90, 6, 2064, FKM_BF16},  {9001, 21, 24, FKM_F16}, {17003, 9, 17, FKM_BF16},
+	};
+
+	if (index >= (int64_t)(sizeof(list) / sizeof(*list)))
+		return false;
+	spec->n = list[index].n;
+	spec->k = list[index].k;
+	spec->d = list[index].d;
+	spec->dtype = list[index].dtype;
+	spec->max_iter = 4;
+	return true;
+}
+
 bool spec_fixed(int64_t index, struct spec *spec)
 {
-	static bool (*const lists[])(int64_t, struct spec *) = {shapes, edges, kinds, rules, seeding, batches};
+	static bool (*const lists[])(int64_t, struct spec *) = {shapes, edges, kinds, rules, seeding, batches, limits};
 	static const int64_t far_past = 1 << 20;
 	int64_t first = 0;
 

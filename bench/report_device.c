@@ -84,8 +84,8 @@ static void print_times(const struct device_report *report, FILE *out)
 
 static void print_facts(const struct device_report *report, FILE *out)
 {
-	fprintf(out, "\n%-15s %8s %6s %9s %8s %7s %6s %6s %-20s  %s\n", "shape", "recheck", "ties", "work MiB", "B/point",
-			"copies", "fits", "moved", "labels differing", "kernel, tile");
+	fprintf(out, "\n%-15s %8s %6s %9s %8s %7s %6s %6s %-20s %5s %6s  %s\n", "shape", "recheck", "ties", "work MiB",
+			"B/point", "copies", "fits", "moved", "labels differing", "regs", "spills", "kernel, tile");
 	for (int i = 0; i < report->count; i++) {
 		const struct device_measurement *m = &report->measurements[i];
 		const struct fkm_diagnosis *diagnosis = &m->diagnosis;
@@ -93,10 +93,11 @@ static void print_facts(const struct device_report *report, FILE *out)
 		if (m->check.rows > 0)
 			snprintf(checked, sizeof(checked), "%lld of %lld, %lld", (long long)m->check.differing,
 					 (long long)m->check.rows, (long long)m->predicted_otherwise);
-		fprintf(out, "%-15s %7.3f%% %6lld %9.1f %8.2f %7lld %6d %6lld %-20s  %s, %s%s\n", m->shape.name,
+		fprintf(out, "%-15s %7.3f%% %6lld %9.1f %8.2f %7lld %6d %6lld %-20s %5d %6d  %s, %s%s\n", m->shape.name,
 				100 * rechecked_share(m), (long long)diagnosis->exact_ties, (double)diagnosis->workspace_bytes / 0x1p20,
 				m->workspace_bytes_per_point, (long long)m->copies, m->fit[0].count, (long long)diagnosis->relocations,
-				checked, diagnosis->kernel, diagnosis->tile, diagnosis->fused ? ", fused" : "");
+				checked, diagnosis->registers, diagnosis->spilled_bytes, diagnosis->kernel, diagnosis->tile,
+				diagnosis->fused ? ", fused" : "");
 	}
 }
 
@@ -182,7 +183,8 @@ static void json_facts(const struct device_measurement *m, FILE *out)
 	json_string(out, diagnosis->kernel);
 	fprintf(out, ", \"tile\": ");
 	json_string(out, diagnosis->tile);
-	fprintf(out, ", \"fused\": %s}", diagnosis->fused ? "true" : "false");
+	fprintf(out, ", \"fused\": %s, \"registers\": %d, \"spilled_bytes\": %d}", diagnosis->fused ? "true" : "false",
+			diagnosis->registers, diagnosis->spilled_bytes);
 }
 
 static void json_ceilings(const struct ceilings *ceilings, FILE *out)

@@ -61,6 +61,7 @@ struct fkmi_limits {
 /* One assignment kernel that the planner may choose. */
 struct fkmi_tile {
 	const char *name;     /* unique within the backend; fkm_fit_params.kernel forces it */
+	const char *kernel;   /* the main kernel in the device's code, for kernel_facts; may be NULL */
 	uint64_t needs;       /* feature bits that must be present */
 	uint32_t dtypes;      /* bit 1 << enum fkm_dtype */
 	int64_t d_min, d_max; /* 0: no bound */
@@ -178,6 +179,11 @@ struct fkmi_open_params {
 	bool automatic; /* nobody named the backend: refuse devices that another backend serves better */
 };
 
+struct fkmi_kernel_facts { /* per work item */
+	int32_t registers;
+	int32_t spilled_bytes; /* of memory that stands in for registers */
+};
+
 /* An open device; backends embed it as the first member of their own struct. */
 struct fkmi_device {
 	const struct fkmi_backend *backend;
@@ -202,6 +208,9 @@ struct fkmi_backend {
 	int64_t (*scratch_bytes)(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 							 const struct fkmi_plan *plan); /* plan->tile, chunk_rows and fused are set; -1: cannot */
 	bool (*fuses)(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile);
+
+	/* What the compiler made of a tile's kernel. Optional. */
+	enum fkm_status (*kernel_facts)(struct fkmi_device *device, const char *kernel, struct fkmi_kernel_facts *facts);
 
 	/* Memory. alloc gives 256-byte aligned memory or FKM_ERROR_OUT_OF_MEMORY naming the bytes. upload may return before
 	 * the device has the bytes, but the host source may be reused at once. download returns with the bytes in place. */

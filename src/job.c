@@ -471,6 +471,18 @@ static void fill_diagnosis(const struct fkmi_work *work, struct fkm_diagnosis *d
 	diagnosis->threads = work->device->limits.host_memory ? work->device->limits.units : 0;
 }
 
+static enum fkm_status fill_kernel_facts(const struct fkmi_work *work, struct fkm_diagnosis *diagnosis)
+{
+	const struct fkmi_tile *tile = work->job.plan.tile;
+	struct fkmi_kernel_facts facts;
+	if (work->backend->kernel_facts == NULL || tile->kernel == NULL)
+		return FKM_OK;
+	FKMI_TRY(work->backend->kernel_facts(work->device, tile->kernel, &facts));
+	diagnosis->registers = facts.registers;
+	diagnosis->spilled_bytes = facts.spilled_bytes;
+	return FKM_OK;
+}
+
 /* What the device counted: the states, and empty clusters a block at a time. */
 static enum fkm_status fill_counters(struct fkmi_work *work, struct fkm_diagnosis *diagnosis)
 {
@@ -515,8 +527,10 @@ enum fkm_status fkmi_work_deliver(struct fkmi_work *work, struct fkm_fit_result 
 	FKMI_TRY(give(work, wanted->offsets, work->offsets, p->b * (p->k + 1) * (int64_t)sizeof(int64_t)));
 	FKMI_TRY(give(work, wanted->distances, job->distances, p->b * p->n * (int64_t)sizeof(double)));
 	fill_diagnosis(work, &result->diagnosis);
-	if (work->waits)
+	if (work->waits) {
 		FKMI_TRY(fill_counters(work, &result->diagnosis));
+		FKMI_TRY(fill_kernel_facts(work, &result->diagnosis));
+	}
 	double now = fkmi_now();
 	work->seconds.finish += now - before;
 	work->seconds.total = now - work->started;

@@ -207,7 +207,7 @@ static void test_diagnosis(void **state)
 	assert_int_equal(diagnosis->threads, 2);
 	assert_true(diagnosis->seconds.total > 0);
 	assert_true(diagnosis->rechecked >= 0);
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 7; i++)
 		assert_int_equal(diagnosis->reserved[i], 0);
 	run_free(&run);
 }

@@ -34,6 +34,7 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 #define TILE(prefix, id, least, most, k_least, types, tile_points, tile_centroids, shared_bytes, factor,               \
 			 without_range)                                                                                            \
 	{.name = prefix #id,                                                                                               \
+	 .kernel = "fkmi_sm90_" #id,                                                                                       \
 	 .needs = FKMI_CUDA_SM90,                                                                                          \
 	 .dtypes = (types),                                                                                                \
 	 .d_min = (least),                                                                                                 \

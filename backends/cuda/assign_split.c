@@ -11,6 +11,7 @@ enum { ALIGNMENT = 256, WARPS = FKMI_SPLIT_THREADS / 32 };
 /* Measured on an H200. A tile of the table is what a block takes at a time. */
 #define TILE(most_dims)                                                                                                \
 	{.name = "split-d" #most_dims,                                                                                     \
+	 .kernel = "fkmi_split_d" #most_dims,                                                                              \
 	 .needs = FKMI_CUDA_SM80,                                                                                          \
 	 .dtypes = 1u << FKM_F16 | 1u << FKM_BF16 | 1u << FKM_F32,                                                         \
 	 .d_min = (most_dims) - 3,                                                                                         \

@@ -8,9 +8,9 @@ extern const unsigned char fkmi_cuda_image_matrix[];
 extern const unsigned char fkmi_cuda_image_sm90[];
 
 static const struct fkmi_runtime_image images[FKMI_CUDA_IMAGES] = {
-	[FKMI_CUDA_IMAGE_COMMON] = {"common", fkmi_cuda_image_common, 0},
-	[FKMI_CUDA_IMAGE_MATRIX] = {"sm_80", fkmi_cuda_image_matrix, FKMI_CUDA_SM80},
-	[FKMI_CUDA_IMAGE_SM90] = {"sm_90a", fkmi_cuda_image_sm90, FKMI_CUDA_SM90},
+	[FKMI_CUDA_IMAGE_COMMON] = {"common", fkmi_cuda_image_common, 0, ""},
+	[FKMI_CUDA_IMAGE_MATRIX] = {"sm_80", fkmi_cuda_image_matrix, FKMI_CUDA_SM80, "fkmi_k_matrix_"},
+	[FKMI_CUDA_IMAGE_SM90] = {"sm_90a", fkmi_cuda_image_sm90, FKMI_CUDA_SM90, "fkmi_sm90_"},
 };
 
 static const struct fkmi_gpu_driver gpu_driver = {
@@ -66,6 +66,7 @@ const struct fkmi_backend fkmi_backend_cuda = {
 	.tiles = fkmi_cuda_tiles,
 	.scratch_bytes = fkmi_cuda_scratch_bytes,
 	.fuses = fkmi_cuda_fuses,
+	.kernel_facts = fkmi_cuda_kernel_facts,
 	FKMI_RUNTIME_MEMORY,
 	FKMI_GPU_STEPS,
 };

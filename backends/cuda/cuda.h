@@ -52,12 +52,8 @@ enum fkm_status fkmi_cuda_launch(struct fkmi_cuda *cuda, const struct fkmi_cuda_
 /* The same without what only CUDA has: fkmi_runtime.launch. */
 enum fkm_status fkmi_cuda_launch_plain(struct fkmi_runtime_gpu *gpu, const struct fkmi_runtime_launch *launch);
 
-struct fkmi_cuda_kernel_facts {
-	int registers, local_bytes; /* per thread; local memory is spills and arrays */
-	int binary_version;         /* 90 for sm_90 */
-};
-enum fkm_status fkmi_cuda_kernel_facts(struct fkmi_cuda *cuda, const char *kernel,
-									   struct fkmi_cuda_kernel_facts *facts);
+/* fkmi_backend.kernel_facts */
+enum fkm_status fkmi_cuda_kernel_facts(struct fkmi_device *device, const char *kernel, struct fkmi_kernel_facts *facts);
 
 /* Row-major matrices for the bulk tensor copy engine: strides are multiples of 16 bytes, the address is 16-byte
  * aligned. A copy moves a box of box_rows x box_columns of one matrix, at coordinates (column, row, matrix); beyond the
@@ -103,11 +99,11 @@ enum fkm_status fkmi_cuda_sm90_assign(struct fkmi_gpu *gpu, const struct fkmi_jo
 extern const struct fkmi_tile fkmi_cuda_split_tiles[];
 extern const int32_t fkmi_cuda_split_tile_count;
 int64_t fkmi_cuda_split_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
-									 const struct fkmi_plan *plan);
+									  const struct fkmi_plan *plan);
 bool fkmi_cuda_split_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
-						  const struct fkmi_tile *tile);
+						   const struct fkmi_tile *tile);
 enum fkm_status fkmi_cuda_split_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);
 enum fkm_status fkmi_cuda_split_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
-									  enum fkmi_accumulate accumulate);
+									   enum fkmi_accumulate accumulate);
 
 #endif

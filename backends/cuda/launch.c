@@ -68,17 +68,18 @@ enum fkm_status fkmi_cuda_launch_plain(struct fkmi_runtime_gpu *gpu, const struc
 													 });
 }
 
-enum fkm_status fkmi_cuda_kernel_facts(struct fkmi_cuda *cuda, const char *kernel, struct fkmi_cuda_kernel_facts *facts)
+enum fkm_status fkmi_cuda_kernel_facts(struct fkmi_device *device, const char *kernel, struct fkmi_kernel_facts *facts)
 {
+	struct fkmi_cuda *cuda = (struct fkmi_cuda *)device;
 	const struct {
-		int attribute, *value;
+		int attribute;
+		int32_t *value;
 	} asked[] = {
 		{FKMI_CU_FUNCTION_REGISTERS, &facts->registers},
-		{FKMI_CU_FUNCTION_LOCAL_BYTES, &facts->local_bytes},
-		{FKMI_CU_FUNCTION_BINARY_VERSION, &facts->binary_version},
+		{FKMI_CU_FUNCTION_LOCAL_BYTES, &facts->spilled_bytes},
 	};
 	struct fkmi_runtime_kernel *found;
-	*facts = (struct fkmi_cuda_kernel_facts){0};
+	*facts = (struct fkmi_kernel_facts){0};
 	FKMI_TRY(fkmi_runtime_enter(&cuda->base));
 	enum fkm_status status = fkmi_runtime_find(&cuda->base, kernel, &found);
 	for (size_t i = 0; i < sizeof asked / sizeof asked[0] && status == FKM_OK; i++)

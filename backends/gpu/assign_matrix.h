@@ -19,6 +19,7 @@ const struct fkmi_gpu_matrix_shape *fkmi_gpu_matrix_shape(const struct fkmi_tile
  * multiprocessor or compute unit at d = 128. */
 #define FKMI_GPU_MATRIX_TILE(prefix, id, d_least, d_most, steps, family, bits, rate)                                   \
 	{.name = prefix #id,                                                                                               \
+	 .kernel = "fkmi_k_matrix_filter_" #id,                                                                            \
 	 .needs = (bits),                                                                                                  \
 	 .dtypes = 1u << FKM_F16 | 1u << FKM_BF16 | 1u << FKM_F32,                                                         \
 	 .d_min = (d_least),                                                                                               \

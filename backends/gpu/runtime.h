@@ -70,7 +70,8 @@ struct fkmi_runtime_attributes {
 struct fkmi_runtime_image {
 	const char *name;
 	const unsigned char *code;
-	uint64_t needs; /* feature bits without which it is not loaded */
+	uint64_t needs;     /* feature bits without which it is not loaded */
+	const char *prefix; /* of the names of its kernels: the image with the longest one that fits has a kernel */
 };
 
 /* What is asked of a device before it is opened. */

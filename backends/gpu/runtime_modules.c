@@ -46,6 +46,18 @@ static struct fkmi_runtime_kernel *slot_of(struct fkmi_runtime_gpu *gpu, const c
 	}
 }
 
+/* NULL: the image that has the kernel is not for this device. */
+static void *module_of(const struct fkmi_runtime_gpu *gpu, const char *name)
+{
+	const struct fkmi_runtime_image *images = gpu->runtime->images;
+	int32_t found = -1;
+	for (int32_t i = 0; i < gpu->runtime->image_count; i++)
+		if (strncmp(name, images[i].prefix, strlen(images[i].prefix)) == 0 &&
+			(found < 0 || strlen(images[i].prefix) > strlen(images[found].prefix)))
+			found = i;
+	return found < 0 ? NULL : gpu->modules[found];
+}
+
 enum fkm_status fkmi_runtime_find(struct fkmi_runtime_gpu *gpu, const char *name, struct fkmi_runtime_kernel **found)
 {
 	const struct fkmi_runtime *runtime = gpu->runtime;
@@ -55,11 +67,8 @@ enum fkm_status fkmi_runtime_find(struct fkmi_runtime_gpu *gpu, const char *name
 		return FKM_OK;
 	assert(strlen(name) < sizeof kernel->name);
 	assert(gpu->kernel_count < FKMI_RUNTIME_KERNEL_SLOTS / 2);
-	int result = FKMI_RUNTIME_NOT_FOUND;
-	void *function = NULL;
-	for (int32_t i = 0; i < runtime->image_count && result == FKMI_RUNTIME_NOT_FOUND; i++)
-		if (gpu->modules[i] != NULL)
-			result = runtime->calls->module_function(&function, gpu->modules[i], name);
+	void *function = NULL, *module = module_of(gpu, name);
+	int result = module != NULL ? runtime->calls->module_function(&function, module, name) : FKMI_RUNTIME_NOT_FOUND;
 	char what[128];
 	snprintf(what, sizeof what, "finding kernel %s (%s)", name, runtime->names.module_function);
 	FKMI_TRY(fkmi_runtime_check(runtime, result, what, FKM_ERROR_BACKEND));

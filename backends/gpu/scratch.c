@@ -9,6 +9,7 @@ enum { ALIGNMENT = 256 };
 
 const struct fkmi_tile fkmi_gpu_portable_tile = {
 	.name = "portable",
+	.kernel = "fkmi_k_filter",
 	.dtypes = 1u << FKM_F16 | 1u << FKM_BF16 | 1u << FKM_F32,
 	.d_max = INT32_MAX - FKMI_TILE_DIMS,
 	.k_max = INT32_MAX - FKMI_TILE_CENTROIDS,

@@ -5,7 +5,7 @@
 /* Written by scripts/embed.sh: an offload bundle, of which the runtime takes what fits the device. */
 extern const unsigned char fkmi_hip_image[];
 
-static const struct fkmi_runtime_image images[] = {{FKMI_HIP_TARGETS, fkmi_hip_image, 0}};
+static const struct fkmi_runtime_image images[] = {{FKMI_HIP_TARGETS, fkmi_hip_image, 0, ""}};
 
 static const struct fkmi_gpu_driver gpu_driver = {.launch = fkmi_runtime_launch_gpu};
 

@@ -41,7 +41,8 @@ class Diagnosis(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in
                 ("rechecked", "exact_ties", "relocations", "workspace_bytes", "empty_clusters")] + [
         ("kernel", ctypes.c_char * 64), ("tile", ctypes.c_char * 64), ("fused", ctypes.c_int32),
-        ("threads", ctypes.c_int32), ("seconds", Seconds), ("reserved", ctypes.c_int64 * 8)]
+        ("threads", ctypes.c_int32), ("seconds", Seconds), ("registers", ctypes.c_int32),
+        ("spilled_bytes", ctypes.c_int32), ("reserved", ctypes.c_int64 * 7)]
 
 
 class FitResult(ctypes.Structure):

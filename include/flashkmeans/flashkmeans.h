@@ -280,7 +280,9 @@ struct fkm_diagnosis {
 	int32_t fused;           /* 1: sums were made in the assignment pass */
 	int32_t threads;         /* CPU threads used; 0 on a device */
 	struct fkm_seconds seconds;
-	int64_t reserved[8];
+	int32_t registers;     /* per work item of the assignment kernel, where the device's driver tells; else 0 */
+	int32_t spilled_bytes; /* per work item: memory that stands in for registers */
+	int64_t reserved[7];
 };
 
 /* Results. The caller points the members it wants at its own memory, NULL for those it does not want. All arrays are

@@ -112,12 +112,16 @@ static void check_capture(struct fkmi_cuda *cuda)
 /* The code for this very architecture is used, not PTX that the driver translated. */
 static void check_code(struct fkmi_cuda *cuda)
 {
-	struct fkmi_cuda_kernel_facts facts;
-	CHECK(fkmi_cuda_kernel_facts(cuda, "fkmi_store", &facts) == FKM_OK);
-	printf("fkmi_store: %d registers, code for sm_%d\n", facts.registers, facts.binary_version);
+	struct fkmi_kernel_facts facts;
+	struct fkmi_runtime_kernel *kernel;
+	int version = 0;
+	CHECK(fkmi_cuda_kernel_facts(&cuda->base.gpu.device, "fkmi_store", &facts) == FKM_OK);
+	CHECK(fkmi_runtime_find(&cuda->base, "fkmi_store", &kernel) == FKM_OK);
+	CHECK(cuda->driver->function_get(&version, FKMI_CU_FUNCTION_BINARY_VERSION, kernel->function) == 0);
+	printf("fkmi_store: %d registers, code for sm_%d\n", facts.registers, version);
 	if (cuda->base.gpu.device.limits.architecture == 900)
-		CHECK(facts.binary_version == 90);
-	CHECK(facts.local_bytes == 0);
+		CHECK(version == 90);
+	CHECK(facts.spilled_bytes == 0);
 }
 
 /* On the caller's stream, whose context stays current to nobody and alive. */

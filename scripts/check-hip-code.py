@@ -10,16 +10,16 @@ CLANG; exit status 77 if they are not there.
 """
 import pathlib
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
+
+from llvm_tools import run, tool
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 LOCAL_BYTES = 64 << 10
 # Of a SIMD unit: registers for each lane, the granule in which waves get them, the most waves; width of a wave.
 SIMD = {"gfx9": (512, 8, 8, 64), "gfx10": (1024, 8, 16, 32), "gfx11": (1536, 24, 16, 32), "gfx12": (1536, 24, 16, 32)}
-MATRIX = {}
+MATRIX = {"gfx90a": "v_mfma_f32_32x32x8", "gfx942": "v_mfma_f32_32x32x8", "gfx1100": "v_wmma_f32_16x16x16_f16"}
 LEAST_MATRIX_WAVES = 2
 
 problems = []
@@ -28,20 +28,6 @@ problems = []
 def expect(condition, problem):
     if not condition:
         problems.append(problem)
-
-
-def run(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def tool(clang, name):
-    suffix = re.search(r"-\d+$", clang)
-    for beside in (clang, pathlib.Path(clang).resolve()):
-        found = shutil.which(pathlib.Path(beside).parent / (name + (suffix[0] if suffix else "")))
-        if found:
-            return found
-    print(f"skipped: no {name} here")
-    sys.exit(77)
 
 
 def kernels_of(readelf, path):

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HIP as a backend: what of devices and launches is its own, the rest and the steps from what GPUs share. */
+#include <pthread.h>
+#include <string.h>
+
+#include "backends/gpu/assign_matrix.h"
 #include "hip.h"
 
 /* Written by scripts/embed.sh: an offload bundle, of which the runtime takes what fits the device. */
@@ -46,10 +50,27 @@ static enum fkm_status open(const struct fkmi_open_params *params, struct fkmi_d
 	return fkmi_runtime_open(&fkmi_hip_runtime, params, device);
 }
 
+/* Rates per compute unit of MI200, MI300 and RDNA 3: guesses, at 40 % of the matrix cores' own. */
+#define MFMA_TILE(id, d_least, d_most, steps)                                                                          \
+	FKMI_GPU_MATRIX_TILE("mfma-", id, d_least, d_most, steps, MFMA, FKMI_HIP_MFMA, 4e11)
+#define WMMA_TILE(id, d_least, d_most, steps)                                                                          \
+	FKMI_GPU_MATRIX_TILE("wmma-", id, d_least, d_most, steps, WMMA, FKMI_HIP_WMMA, 2.5e11)
+static const struct fkmi_tile matrix_tiles[] = {FKMI_MATRIX_SHAPES(MFMA_TILE) FKMI_MATRIX_SHAPES(WMMA_TILE)};
+enum { MATRIX_TILES = sizeof matrix_tiles / sizeof matrix_tiles[0], TILES = MATRIX_TILES + 1 };
+static struct fkmi_tile table[TILES];
+
+static void fill_table(void)
+{
+	memcpy(table, matrix_tiles, sizeof matrix_tiles);
+	table[MATRIX_TILES] = fkmi_gpu_portable_tile;
+}
+
 static const struct fkmi_tile *tiles(int32_t *count)
 {
-	*count = 1;
-	return &fkmi_gpu_portable_tile;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, fill_table);
+	*count = TILES;
+	return table;
 }
 
 static bool fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile)
@@ -60,8 +81,11 @@ static bool fuses(const struct fkmi_limits *limits, const struct fkmi_problem *p
 	return false;
 }
 
+static const char *const feature_names[] = {"MFMA", "WMMA", NULL};
+
 const struct fkmi_backend fkmi_backend_hip = {
 	.name = "hip",
+	.feature_names = feature_names,
 	.list = list,
 	.open = open,
 	.tiles = tiles,

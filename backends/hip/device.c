@@ -55,6 +55,14 @@ static int architecture_of(const char *target)
 	return decimal;
 }
 
+/* Those that kernels/hip/kernels.hip has kernels for. */
+static uint64_t features_of(int architecture)
+{
+	if (architecture == 910 || architecture == 942)
+		return FKMI_HIP_MFMA;
+	return architecture / 100 == 11 ? FKMI_HIP_WMMA : 0;
+}
+
 enum fkm_status fkmi_hip_identify(int device, struct fkmi_runtime_facts *facts)
 {
 	char target[TARGET_BYTES], version[FKMI_HIP_VERSION_BYTES];
@@ -63,6 +71,7 @@ enum fkm_status fkmi_hip_identify(int device, struct fkmi_runtime_facts *facts)
 	FKMI_TRY(ask_target(device, target));
 	snprintf(facts->detail, sizeof facts->detail, "%s, %s", target, version);
 	facts->architecture = architecture_of(target);
+	facts->features = features_of(facts->architecture);
 	if (is_embedded(target) || fkmi_hip_rtc_wanted())
 		return FKM_OK;
 	return fkmi_fail(FKM_ERROR_NO_DEVICE,

@@ -5,6 +5,12 @@
 
 #include "driver.h"
 
+/* Bits of fkmi_limits.features, for fkmi_tile.needs. */
+enum {
+	FKMI_HIP_MFMA = 1 << 0, /* gfx90a, gfx942: v_mfma_f32_32x32x8 */
+	FKMI_HIP_WMMA = 1 << 1, /* gfx11: v_wmma_f32_16x16x16 */
+};
+
 /* An open HIP device. */
 struct fkmi_hip {
 	struct fkmi_runtime_gpu base; /* first */

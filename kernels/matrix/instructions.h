@@ -8,9 +8,6 @@
 
 #if defined(__HIP__)
 
-/* At least two groups share a compute unit. */
-#define FKMI_MATRIX_KERNEL __attribute__((amdgpu_waves_per_eu(2))) FKMI_KERNEL
-
 typedef _Float16 fkmi_half4 __attribute__((ext_vector_type(4)));
 typedef _Float16 fkmi_half16 __attribute__((ext_vector_type(16)));
 typedef float fkmi_float8 __attribute__((ext_vector_type(8)));
@@ -43,8 +40,6 @@ FKMI_INLINE void fkmi_wmma_16x16x16(float (&scores)[8], const uint32_t *a, const
 #endif
 
 #else /* CUDA, sm_80 and later */
-
-#define FKMI_MATRIX_KERNEL FKMI_KERNEL
 
 /* ldmatrix.x4: lane l gives the address of row l % 8 of matrix l / 8, and gets of matrix i the elements 2 (l % 4), + 1
  * of row l / 4 as registers[i]. */

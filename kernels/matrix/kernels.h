@@ -180,13 +180,13 @@ template <int STEPS> FKMI_INLINE void fkmi_matrix_recheck(FKMI_MATRIX_RECHECK_AR
 	state_base, mu_base, operands_base, halves_base, measures_base, k_count, padded_k, padded_d
 
 #define FKMI_MATRIX_KERNELS(name, d_least, d_most, steps)                                                              \
-	FKMI_MATRIX_KERNEL fkmi_k_matrix_filter_##name(FKMI_MATRIX_FILTER_ARGS)                                            \
+	FKMI_KERNEL fkmi_k_matrix_filter_##name(FKMI_MATRIX_FILTER_ARGS)                                                   \
 	{                                                                                                                  \
 		fkmi_matrix_filter<steps>(active_base, FKMI_MATRIX_POINTS_NAMES, FKMI_MATRIX_OPERANDS_NAMES, labels_base,      \
 								  previous_base, counters_base, listed_base, listed_count_base, thresholds_base,       \
 								  scanned_base, scanned_count_base, wide, fast, row, rows, tiles, b_count);            \
 	}                                                                                                                  \
-	FKMI_MATRIX_KERNEL fkmi_k_matrix_recheck_##name(FKMI_MATRIX_RECHECK_ARGS)                                          \
+	FKMI_KERNEL fkmi_k_matrix_recheck_##name(FKMI_MATRIX_RECHECK_ARGS)                                                 \
 	{                                                                                                                  \
 		fkmi_matrix_recheck<steps>(active_base, FKMI_MATRIX_POINTS_NAMES, FKMI_MATRIX_OPERANDS_NAMES, centroids_base,  \
 								   labels_base, counters_base, listed_base, listed_count_base, thresholds_base,        \

@@ -9,8 +9,6 @@
 #ifndef FKMI_MATRIX_INSTRUCTIONS_H
 #define FKMI_MATRIX_INSTRUCTIONS_H
 
-#define FKMI_MATRIX_KERNEL FKMI_KERNEL
-
 /* To f32, towards zero. */
 static inline float emulated_cut(double v)
 {

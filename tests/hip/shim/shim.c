@@ -173,6 +173,7 @@ int hipDeviceGetAttribute(int *value, int attribute, int device)
 	return INVALID_VALUE;
 }
 
+/* On a GPU, only the default fits the kernels: mma.sync stands in for MFMA, in tiles of its size. */
 static const char *target(void)
 {
 	const char *claimed = getenv("SHIM_TARGET");

@@ -67,24 +67,45 @@ struct row_result {
 	float second;
 };
 
-/* Combines the results of the four lanes that share a row; all four get it. */
-static __device__ __forceinline__ struct row_result merge_lanes(struct row_result r)
+/* By value: results have no addresses. */
+static __device__ __forceinline__ struct row_result choose(bool first, const struct row_result &a,
+														   const struct row_result &b)
 {
-#pragma unroll
-	for (int step = 1; step < 4; step *= 2) {
-		const float best = __shfl_xor_sync(0xffffffffu, r.best, step);
-		const int column = __shfl_xor_sync(0xffffffffu, r.column, step);
-		const float second = __shfl_xor_sync(0xffffffffu, r.second, step);
-		r.second = fminf(fminf(r.second, second), fmaxf(r.best, best));
-		if (best < r.best || (best == r.best && column < r.column)) {
-			r.best = best;
-			r.column = column;
-		}
+	return {first ? a.best : b.best, first ? a.column : b.column, first ? a.second : b.second};
+}
+
+/* Combines the lane's result with that of the lane `step` away, to which it sends `sent`. */
+static __device__ __forceinline__ struct row_result merge_lanes(struct row_result r, const struct row_result &sent,
+																int step)
+{
+	const float best = __shfl_xor_sync(0xffffffffu, sent.best, step);
+	const int column = __shfl_xor_sync(0xffffffffu, sent.column, step);
+	const float second = __shfl_xor_sync(0xffffffffu, sent.second, step);
+	r.second = fminf(fminf(r.second, second), fmaxf(r.best, best));
+	if (best < r.best || (best == r.best && column < r.column)) {
+		r.best = best;
+		r.column = column;
 	}
 	return r;
 }
 
-/* Of row h, over the four lanes that share it. */
+/* Combines the results of four lanes for the two or four rows that they share: of each two lanes, one goes on with half
+ * of the rows and the other with the rest. Lane q of the four ends with row q of four, or q / 2 of two. */
+template <int ROWS>
+static __device__ __forceinline__ struct row_result merge_rows(const struct row_result (&rows)[ROWS])
+{
+	const bool upper = (threadIdx.x & 2) != 0, odd = (threadIdx.x & 1) != 0;
+	struct row_result half[ROWS / 2];
+#pragma unroll
+	for (int i = 0; i < ROWS / 2; i++)
+		half[i] = merge_lanes(choose(upper, rows[ROWS / 2 + i], rows[i]), choose(upper, rows[i], rows[ROWS / 2 + i]), 2);
+	if constexpr (ROWS == 4)
+		return merge_lanes(choose(odd, half[1], half[0]), choose(odd, half[0], half[1]), 1);
+	else
+		return merge_lanes(half[0], half[0], 1);
+}
+
+/* Of the lane's columns of row h. */
 static __device__ __forceinline__ struct row_result best_two_finish(const struct best_two &s, int h)
 {
 	const float(&v)[4] = s.kept[h];
@@ -92,9 +113,7 @@ static __device__ __forceinline__ struct row_result best_two_finish(const struct
 	const float low = fminf(v[0], v[1]), high = fmaxf(v[0], v[1]);
 	const float other_low = fminf(v[2], v[3]), other_high = fmaxf(v[2], v[3]);
 	const float kept_second = fminf(fmaxf(low, other_low), fminf(high, other_high));
-	const struct row_result mine = {s.best[h], (int)s.column[h] + place + 2 * (int)(threadIdx.x & 3),
-									fminf(s.second[h], kept_second)};
-	return merge_lanes(mine);
+	return {s.best[h], (int)s.column[h] + place + 2 * (int)(threadIdx.x & 3), fminf(s.second[h], kept_second)};
 }
 
 /* ---- the same where K is large: improvements are rare, so that a branch for them pays ---- */
@@ -157,8 +176,7 @@ static __device__ __forceinline__ void best_rare_tile(struct best_rare &s, const
 
 static __device__ __forceinline__ struct row_result best_rare_finish(const struct best_rare &s, int h)
 {
-	const struct row_result mine = {s.best[h], s.column[h] + 2 * (int)(threadIdx.x & 3), s.second[h]};
-	return merge_lanes(mine);
+	return {s.best[h], s.column[h] + 2 * (int)(threadIdx.x & 3), s.second[h]};
 }
 
 /* One of the two. */

@@ -229,15 +229,16 @@ static __device__ __forceinline__ void end_rows(const multiplier<SHAPE, false> &
 												const row_block<SHAPE, false> (&rows)[SHAPE::BLOCKS],
 												const struct work_item &)
 {
+	constexpr int ROWS = 2 * SHAPE::BLOCKS;
+	struct row_result results[ROWS];
 #pragma unroll
-	for (int block = 0; block < SHAPE::BLOCKS; block++)
-#pragma unroll
-		for (int h = 0; h < 2; h++) {
-			const struct row_result r = rows[block].best.finish(h);
-			if ((threadIdx.x & 3) == 0)
-				shared_store3(m.results_address() + 16 * (m.first_row(block) + 8 * h), r.best, __int_as_float(r.column),
-							  r.second);
-		}
+	for (int i = 0; i < ROWS; i++)
+		results[i] = rows[i / 2].best.finish(i % 2);
+	const struct row_result r = merge_rows(results);
+	const int row = (int)(threadIdx.x & 3) * ROWS / 4;
+	if (ROWS == 4 || (threadIdx.x & 1) == 0)
+		shared_store3(m.results_address() + 16 * (m.first_row(row / 2) + 8 * (row % 2)), r.best,
+					  __int_as_float(r.column), r.second);
 }
 
 template <class SHAPE>

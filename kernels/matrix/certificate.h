@@ -11,11 +11,11 @@
  *     S_k = 2^(12 + t) G_k = x^.c^_k - h_k,   h_k = 2^(12 + t) (|c~_k|^2 / 2 + m.c~_k).
  *
  * Scores. A sum starts at -f32(h_k) and takes D products, D = d rounded up to 32. How a matrix core adds differs: NVIDIA
- * aligns 4 to 16 products and the sum so far to the greatest of them and cuts off; AMD's CDNA rounds in its own order,
- * and gfx90a takes subnormal operands and results as zeros (MI200 ISA, 7.1: no denormals in MFMA of 16-bit floats; PyTorch,
- * "Numerical accuracy", on MI200); RDNA 3 adds pairs. In all of them a product is exact or rounded once, no addend loses more than
- * 2^-23 of the greatest number in its addition, and each addend and each sum is cut or rounded at most once. Every
- * partial sum, in any order, is at most |h_k| + |x^||c^_k|, so that, with the rounding of h_k and |x^| <= 2^12 (P + |m|),
+ * aligns 4 to 16 products and the sum so far to the greatest of them and cuts off; AMD does not say how MFMA and WMMA
+ * add, but that gfx90a takes subnormal operands and results as zeros (MIOpen, "MI200 MFMA Behavior Specifics"). What is
+ * relied on: a product is exact or rounded once, no addend loses more than 2^-23 of the greatest number in its addition,
+ * and each addend and each sum is cut or rounded at most once. Every partial sum, in any order, is at most |h_k| +
+ * |x^||c^_k|, so that, with the rounding of h_k and |x^| <= 2^12 (P + |m|),
  *     |S~_k - S_k| <= 2^(12 + t) E(Z_k),   E(Z) = gamma ((P + 2 |m|) Z + Z^2 / 2) + tiny,   gamma = (2 D + 8) 2^-23 1.01.
  * Centroids' operands below 2^-14 are made 0, which counts in delta; points' count as if they were, in eta: sqrt(d) 2^-14
  * 2^-12. tiny = 2^-40 covers the underflow of sums, which is below 2^-126 (2 D + 8) in S (t >= -60, D <= 2^16).

@@ -20,7 +20,8 @@
 #include "operands.h"
 #include "sweep.h"
 
-/* Row fkmi_item() of the tile, if there is one: its best centroid, that score and the second. The group calls it together. */
+/* Row fkmi_item() of the tile, if there is one: its best centroid, that score and the second. The group calls it
+ * together. */
 FKMI_INLINE void fkmi_matrix_results(const struct fkmi_best_taker *taker, FKMI_LOCAL char *local, float *best,
 									 float *second, int32_t *label)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sweep of the matrix-core tiles: scores of FKMI_POINTS_OF_TILE rows with all centroids, none of which reaches memory.
+ * The sweep of the matrix-core tiles: scores of FKMI_POINTS_OF_TILE rows with all centroids, none of which reaches
+ * memory.
  *
  * A wave has FKMI_WAVE_POINTS points of its own; all waves share the centroids, which come stage by stage into one of
  * two places in local memory while the other is multiplied. Points are brought once and stay in registers (STEPS

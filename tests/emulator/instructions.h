@@ -56,7 +56,7 @@ static inline float emulated_flushed(float v)
 	return fabsf(v) < 6.103515625e-05f ? 0.0f : v;
 }
 
-/* V_MFMA_F32_32X32X8_F16, AMD Instinct MI300 ISA 7.1 and AMD Matrix Instruction Calculator (--architecture cdna3
+/* V_MFMA_F32_32X32X8_F16, AMD Instinct MI300 ISA and AMD Matrix Instruction Calculator (--architecture cdna3
  * --instruction v_mfma_f32_32x32x8_f16 --register-layout):
  *   A[i][k]: lane 32 (k / 4) + i, half k % 4;   B[k][j]: lane 32 (k / 4) + j, half k % 4;
  *   D[i][j]: lane 32 (i / 4 % 2) + j, register 4 (i / 8) + i % 4. */

@@ -48,6 +48,9 @@ needs_table() {
 		checker       clang-tidy-19                clang-tools-extra   clang       clang-extra-tools    cppcheck
 		shellcheck    shellcheck                   ShellCheck          shellcheck  shellcheck           shellcheck
 		amdgpu        clang-19,lld-19,llvm-19,clang-tools-19  clang,lld,llvm,clang-tools-extra  clang,lld,llvm  clang,lld,llvm  llvm,lld
+		opencl        opencl-headers               opencl-headers      opencl-headers opencl-headers    -
+		pocl          pocl-opencl-icd,ocl-icd-libopencl1 pocl,ocl-icd  pocl,ocl-icd -                   -
+		oclgrind      oclgrind                     -                   -           -                    -
 	TABLE
 }
 
@@ -98,6 +101,11 @@ int main(void) { return 0; }' "${CC:-cc}" ;;
 	shellcheck) command -v shellcheck >/dev/null ;;
 	amdgpu) "$(find_clang || echo clang)" -x hip --cuda-device-only -nogpuinc -nogpulib --offload-arch=gfx942 -c /dev/null \
 		-o /dev/null >/dev/null 2>&1 && first_of clang-offload-bundler-19 clang-offload-bundler >/dev/null ;;
+	opencl) compiles c '#define CL_TARGET_OPENCL_VERSION 120
+#include <CL/cl.h>
+int main(void) { return 0; }' "${CC:-cc}" ;;
+	pocl) cat /etc/OpenCL/vendors/*.icd 2>/dev/null | grep -q pocl ;;
+	oclgrind) command -v oclgrind >/dev/null ;;
 	*) die "unknown need: $1" ;;
 	esac
 }

@@ -53,6 +53,7 @@ struct fkmi_limits {
 	uint64_t features;        /* bits of the backend's own, matched against fkmi_tile.needs */
 	int32_t fp64;             /* 1: IEEE double with fma */
 	int32_t host_memory;      /* 1: device memory is host memory, so host arrays are used in place */
+	int32_t handles;          /* 1: a place in device memory is a handle (cl_mem) and an offset, no address */
 	int32_t restores_sums;    /* 1: after a relocation finish() takes the moves back out of sums and weight_sums; 0: the
 							   * core looks at every iteration and asks for FULL after a relocation */
 	double bytes_per_second;  /* rough, for ranking */
@@ -72,6 +73,7 @@ struct fkmi_tile {
 	double multiply_adds_per_second; /* per unit, rough, inner loop only: for ranking */
 	double seconds_per_tile;         /* overhead per tile of points, rough */
 	uint32_t unranged;               /* of dtypes: reads these points without knowing their range */
+	bool portable; /* of the backends that share backends/gpu: it takes the operands of kernels/common/filter.h */
 };
 
 /* The shape and kind of a job: what the planner decides from. */
@@ -171,12 +173,17 @@ struct fkmi_draw { /* a random stream of section 6 */
 	uint32_t run;
 };
 
+struct fkmi_logger; /* registry.h */
+
 struct fkmi_open_params {
 	int32_t device;
+	const char *device_name; /* a part of the name or detail of the device, in place of the index, which the registry
+							  * finds; NULL: none */
 	int32_t threads;
 	int64_t memory_budget_bytes;
 	void *native_queue, *native_context;
-	bool automatic; /* nobody named the backend: refuse devices that another backend serves better */
+	const struct fkmi_logger *logger; /* of the open call alone; NULL: none */
+	bool automatic;                   /* nobody named the backend: refuse devices that another backend serves better */
 };
 
 struct fkmi_kernel_facts { /* per work item */

@@ -30,6 +30,33 @@ static enum fkm_status read_environment(const char *name, int32_t *value)
 	return FKM_OK;
 }
 
+/* Leaves an index or, in device_name, a name; else NULL. */
+static enum fkm_status read_device(struct fkm_context_params *params)
+{
+	const bool native = params->native_queue != NULL || params->native_context != NULL;
+	const char *name = params->device_name, *variable = getenv("FKM_DEVICE");
+	if (name != NULL && name[0] != '\0') {
+		if (params->device >= 0)
+			return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT,
+							 "device is %d and device_name is \"%.64s\"; one of them is given", (int)params->device,
+							 name);
+		if (native)
+			return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "device_name is \"%.64s\", but %s has its devices", name,
+							 params->native_queue != NULL ? "native_queue" : "native_context");
+		params->device = 0;
+		return FKM_OK;
+	}
+	params->device_name = NULL;
+	if (params->device >= 0)
+		return FKM_OK;
+	params->device = 0;
+	/* A whole number, or else a name. */
+	if (variable == NULL || strspn(variable, "0123456789") == strlen(variable))
+		return read_environment("FKM_DEVICE", &params->device);
+	params->device_name = native ? NULL : variable;
+	return FKM_OK;
+}
+
 enum fkm_status fkmi_context_adopt(struct fkmi_device *device, struct fkm_context **context)
 {
 	*context = calloc(1, sizeof **context);
@@ -60,15 +87,13 @@ enum fkm_status fkm_context_create(const struct fkm_context_params *given, struc
 	if (params.log_level < FKM_LOG_ERROR || params.log_level > FKM_LOG_DEBUG)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "log_level is %d, which is no enum fkm_log_level",
 						 (int)params.log_level);
-	if (params.device == -1) {
-		params.device = 0;
-		FKMI_TRY(read_environment("FKM_DEVICE", &params.device));
-	}
+	FKMI_TRY(read_device(&params));
 	if (params.threads == 0)
 		FKMI_TRY(read_environment("FKM_NUM_THREADS", &params.threads));
 
 	const struct fkmi_open_params open = {
 		.device = params.device,
+		.device_name = params.device_name,
 		.threads = params.threads,
 		.memory_budget_bytes = params.memory_budget_bytes,
 		.native_queue = params.native_queue,

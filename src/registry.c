@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "text.h"
 
@@ -57,6 +58,59 @@ void fkmi_log(const struct fkmi_logger *logger, enum fkm_log_level level, const 
 	logger->log(logger->user, level, line);
 }
 
+/* ---- devices by name ------------------------------------------------------------------------------------------- */
+
+static bool contains(const char *text, const char *part)
+{
+	const size_t length = strlen(part);
+	for (; *text != '\0'; text++)
+		if (strncasecmp(text, part, length) == 0)
+			return true;
+	return false;
+}
+
+static enum fkm_status choose_named(const struct fkmi_backend *backend, const char *name,
+									const struct fkm_device_info *infos, int32_t count, int32_t *index)
+{
+	char names[768];
+	struct fkmi_text text = {.start = names, .capacity = sizeof names};
+	for (int32_t i = 0; i < count; i++) {
+		if (infos[i].device < 0)
+			return fkmi_fail(FKM_ERROR_NO_DEVICE, "%s", infos[i].problem);
+		if (contains(infos[i].name, name) || contains(infos[i].detail, name)) {
+			*index = infos[i].device;
+			return FKM_OK;
+		}
+		fkmi_text_add(&text, "%s%s (%s)", i == 0 ? "" : ", ", infos[i].name, infos[i].detail);
+	}
+	return fkmi_fail(FKM_ERROR_NO_DEVICE, "no device of backend %s is called \"%.64s\"; there %s %s", backend->name,
+					 name, count == 1 ? "is" : "are", count == 0 ? "none" : names);
+}
+
+static enum fkm_status find_device(const struct fkmi_backend *backend, const char *name, int32_t *index)
+{
+	int32_t count = 0, capacity;
+	FKMI_TRY(backend->list(NULL, 0, &count));
+	capacity = count;
+	struct fkm_device_info *infos = calloc((size_t)capacity + 1, sizeof *infos);
+	if (infos == NULL)
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no memory to list %d devices", (int)capacity);
+	enum fkm_status status = backend->list(infos, capacity, &count);
+	if (status == FKM_OK)
+		status = choose_named(backend, name, infos, count < capacity ? count : capacity, index);
+	free(infos);
+	return status;
+}
+
+static enum fkm_status open_device(const struct fkmi_backend *backend, const struct fkmi_open_params *given,
+								   struct fkmi_device **device)
+{
+	struct fkmi_open_params params = *given;
+	if (params.device_name != NULL)
+		FKMI_TRY(find_device(backend, params.device_name, &params.device));
+	return backend->open(&params, device);
+}
+
 /* ---- choosing -------------------------------------------------------------------------------------------------- */
 
 static enum fkm_status open_named(const struct fkmi_backend *const *backends, int32_t count, const char *name,
@@ -75,7 +129,7 @@ static enum fkm_status open_named(const struct fkmi_backend *const *backends, in
 		return fkmi_fail(FKM_ERROR_NO_DEVICE, "%s is \"%.64s\", which is none of the backends: %s", asked_by, name,
 						 list);
 	}
-	enum fkm_status status = backend->open(params, device);
+	enum fkm_status status = open_device(backend, params, device);
 	if (status == FKM_OK)
 		fkmi_log(logger, FKM_LOG_INFO, "backend %s, chosen by %s: %s", backend->name, asked_by, (*device)->name);
 	else
@@ -100,7 +154,7 @@ static enum fkm_status open_first(const struct fkmi_backend *const *backends, in
 		if (find(backends, count, known_names[i]) == NULL)
 			fkmi_log(logger, FKM_LOG_DEBUG, "backend %s: not in this build", known_names[i]);
 	for (int32_t i = 0; i < count; i++) {
-		enum fkm_status status = backends[i]->open(&params, device);
+		enum fkm_status status = open_device(backends[i], &params, device);
 		if (status == FKM_OK) {
 			fkmi_log(logger, FKM_LOG_INFO, "backend %s, the first that works: %s", backends[i]->name, (*device)->name);
 			return fkmi_fail(FKM_OK, "%s", sentence_before);
@@ -117,10 +171,13 @@ static enum fkm_status open_first(const struct fkmi_backend *const *backends, in
 }
 
 enum fkm_status fkmi_registry_open(const struct fkmi_backend *const *backends, int32_t count, const char *name,
-								   const struct fkmi_open_params *params, const struct fkmi_logger *logger,
+								   const struct fkmi_open_params *given, const struct fkmi_logger *logger,
 								   struct fkmi_device **device)
 {
 	*device = NULL;
+	struct fkmi_open_params own = *given;
+	const struct fkmi_open_params *params = &own;
+	own.logger = logger;
 	if (name != NULL && name[0] != '\0')
 		return open_named(backends, count, name, "backend", params, logger, device);
 	/* A queue of one vendor given to the driver of another would be taken for a pointer of its own. */

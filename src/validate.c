@@ -63,6 +63,12 @@ static enum fkm_status check_shape(const char *name, const char *member, int64_t
 	return FKM_OK;
 }
 
+/* Whether a pointer to memory of that kind is one: else it is a handle. */
+static bool is_address(const struct fkm_context *context, enum fkm_memory memory)
+{
+	return memory == FKM_MEMORY_HOST || !context->device->limits.handles;
+}
+
 enum fkm_status fkmi_check_array(const struct fkm_context *context, const struct fkmi_array_rules *rules,
 								 const struct fkm_array *given, struct fkm_array *array)
 {
@@ -109,7 +115,7 @@ enum fkm_status fkmi_check_array(const struct fkm_context *context, const struct
 	if (given->offset_bytes < 0 || given->offset_bytes % element != 0)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.offset_bytes is %lld; it is a multiple of %lld, at least 0",
 						 name, (long long)given->offset_bytes, (long long)element);
-	if ((uintptr_t)given->data % (uintptr_t)element != 0)
+	if (is_address(context, given->memory) && (uintptr_t)given->data % (uintptr_t)element != 0)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.data is %p, not aligned to its elements of %lld bytes", name,
 						 given->data, (long long)element);
 	if (given->memory == FKM_MEMORY_HOST || context->device->limits.host_memory) {
@@ -126,7 +132,7 @@ static enum fkm_status check_enum(const char *name, int value, int last)
 	return FKM_OK;
 }
 
-static enum fkm_status check_params(const struct fkm_fit_params *params)
+static enum fkm_status check_params(const struct fkm_context *context, const struct fkm_fit_params *params)
 {
 	FKMI_TRY(check_enum("metric", (int)params->metric, FKM_METRIC_COSINE));
 	FKMI_TRY(check_enum("init", (int)params->init, FKM_INIT_CENTROIDS));
@@ -146,7 +152,7 @@ static enum fkm_status check_params(const struct fkm_fit_params *params)
 	if (params->workspace_bytes < 0)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "workspace_bytes is %lld; it is at least 0",
 						 (long long)params->workspace_bytes);
-	if ((uintptr_t)params->workspace % 256 != 0)
+	if (is_address(context, FKM_MEMORY_DEVICE) && (uintptr_t)params->workspace % 256 != 0)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "workspace is %p, not aligned to 256 bytes", params->workspace);
 	return FKM_OK;
 }
@@ -155,53 +161,63 @@ static enum fkm_status check_params(const struct fkm_fit_params *params)
 
 struct range {
 	const char *name;
-	uintptr_t begin, end;
+	const void *handle;   /* NULL: addresses */
+	uintptr_t begin, end; /* in the memory of the handle */
 	bool output;
 };
 
 struct ranges {
+	const struct fkm_context *context;
 	int count;
 	struct range items[16];
 };
 
-static void add_range(struct ranges *ranges, const char *name, const void *data, int64_t bytes, bool output)
+static void add_range(struct ranges *ranges, const char *name, enum fkm_memory memory, const void *data, int64_t bytes,
+					  bool output)
 {
+	const bool address = is_address(ranges->context, memory);
+	const uintptr_t begin = address ? (uintptr_t)data : 0;
 	if (data != NULL)
 		ranges->items[ranges->count++] =
-			(struct range){name, (uintptr_t)data, (uintptr_t)data + (uintptr_t)bytes, output};
+			(struct range){name, address ? NULL : data, begin, begin + (uintptr_t)bytes, output};
 }
 
 static void add_array_range(struct ranges *ranges, const char *name, const struct fkm_array *array)
 {
 	int64_t elements = (array->batch - 1) * array->batch_stride + (array->rows - 1) * array->row_stride + array->dims;
-	add_range(ranges, name, array->data, elements * fkmi_dtype_bytes(array->dtype), false);
+	if (array->data == NULL)
+		return;
+	add_range(ranges, name, array->memory, array->data, elements * fkmi_dtype_bytes(array->dtype), false);
+	ranges->items[ranges->count - 1].begin += (uintptr_t)array->offset_bytes;
+	ranges->items[ranges->count - 1].end += (uintptr_t)array->offset_bytes;
 }
 
-static enum fkm_status check_overlap(const struct fkmi_request *request)
+static enum fkm_status check_overlap(const struct fkm_context *context, const struct fkmi_request *request)
 {
 	const struct fkmi_problem *p = &request->problem;
 	const struct fkm_fit_result *r = &request->result;
-	struct ranges ranges = {0};
+	const enum fkm_memory memory = r->memory;
+	struct ranges ranges = {.context = context};
 	add_array_range(&ranges, "points", &request->points);
-	if (request->start.data != NULL)
-		add_array_range(&ranges, "centroids given", &request->start);
-	if (request->weights.data != NULL)
-		add_array_range(&ranges, "weights", &request->weights);
-	add_range(&ranges, "labels given", request->labels, p->b * p->n * 4, false);
-	add_range(&ranges, "labels", r->labels, p->b * p->n * 4, true);
-	add_range(&ranges, "centroids", r->centroids, p->b * p->k * p->d * fkmi_dtype_bytes(r->centroids_dtype), true);
-	add_range(&ranges, "counts", r->counts, p->b * p->k * 8, true);
-	add_range(&ranges, "order", r->order, p->b * p->n * 8, true);
-	add_range(&ranges, "offsets", r->offsets, p->b * (p->k + 1) * 8, true);
-	add_range(&ranges, "distances", r->distances, p->b * p->n * 8, true);
-	add_range(&ranges, "inertia", r->inertia, p->b * 8, true);
-	add_range(&ranges, "n_iter", r->n_iter, p->b * 4, true);
-	add_range(&ranges, "reason", r->reason, p->b * 4, true);
-	add_range(&ranges, "workspace", request->params.workspace, request->params.workspace_bytes, true);
+	add_array_range(&ranges, "centroids given", &request->start);
+	add_array_range(&ranges, "weights", &request->weights);
+	add_range(&ranges, "labels given", request->points.memory, request->labels, p->b * p->n * 4, false);
+	add_range(&ranges, "labels", memory, r->labels, p->b * p->n * 4, true);
+	add_range(&ranges, "centroids", memory, r->centroids, p->b * p->k * p->d * fkmi_dtype_bytes(r->centroids_dtype),
+			  true);
+	add_range(&ranges, "counts", memory, r->counts, p->b * p->k * 8, true);
+	add_range(&ranges, "order", memory, r->order, p->b * p->n * 8, true);
+	add_range(&ranges, "offsets", memory, r->offsets, p->b * (p->k + 1) * 8, true);
+	add_range(&ranges, "distances", memory, r->distances, p->b * p->n * 8, true);
+	add_range(&ranges, "inertia", FKM_MEMORY_HOST, r->inertia, p->b * 8, true);
+	add_range(&ranges, "n_iter", FKM_MEMORY_HOST, r->n_iter, p->b * 4, true);
+	add_range(&ranges, "reason", FKM_MEMORY_HOST, r->reason, p->b * 4, true);
+	add_range(&ranges, "workspace", FKM_MEMORY_DEVICE, request->params.workspace, request->params.workspace_bytes,
+			  true);
 	for (int i = 0; i < ranges.count; i++)
 		for (int j = 0; j < i; j++) {
 			const struct range *a = &ranges.items[j], *b = &ranges.items[i];
-			if ((a->output || b->output) && a->begin < b->end && b->begin < a->end)
+			if ((a->output || b->output) && a->handle == b->handle && a->begin < b->end && b->begin < a->end)
 				return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s and %s overlap in memory", a->name, b->name);
 		}
 	return FKM_OK;
@@ -231,20 +247,23 @@ static void keep_outputs(enum fkmi_call call, struct fkm_fit_result *result)
 	}
 }
 
-static enum fkm_status check_alignments(const struct fkm_fit_result *result)
+static enum fkm_status check_alignments(const struct fkm_context *context, const struct fkm_fit_result *result)
 {
+	FKMI_TRY(check_aligned("result.inertia", result->inertia, 8));
+	FKMI_TRY(check_aligned("result.n_iter", result->n_iter, 4));
+	FKMI_TRY(check_aligned("result.reason", result->reason, 4));
+	if (!is_address(context, result->memory))
+		return FKM_OK;
 	FKMI_TRY(check_aligned("result.labels", result->labels, 4));
 	FKMI_TRY(check_aligned("result.centroids", result->centroids, result->centroids_dtype == FKM_F32 ? 4 : 8));
 	FKMI_TRY(check_aligned("result.counts", result->counts, 8));
 	FKMI_TRY(check_aligned("result.order", result->order, 8));
 	FKMI_TRY(check_aligned("result.offsets", result->offsets, 8));
-	FKMI_TRY(check_aligned("result.distances", result->distances, 8));
-	FKMI_TRY(check_aligned("result.inertia", result->inertia, 8));
-	FKMI_TRY(check_aligned("result.n_iter", result->n_iter, 4));
-	return check_aligned("result.reason", result->reason, 4);
+	return check_aligned("result.distances", result->distances, 8);
 }
 
-static enum fkm_status check_result(const struct fkm_fit_result *result, bool with_data)
+static enum fkm_status check_result(const struct fkm_context *context, const struct fkm_fit_result *result,
+									bool with_data)
 {
 	if (result->memory != FKM_MEMORY_HOST && result->memory != FKM_MEMORY_DEVICE)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "result.memory is %d, which is no enum fkm_memory",
@@ -255,7 +274,7 @@ static enum fkm_status check_result(const struct fkm_fit_result *result, bool wi
 	if ((result->order == NULL) != (result->offsets == NULL))
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "result.%s is set without result.%s: inverted lists need both",
 						 result->order != NULL ? "order" : "offsets", result->order != NULL ? "offsets" : "order");
-	return with_data ? check_alignments(result) : FKM_OK;
+	return with_data ? check_alignments(context, result) : FKM_OK;
 }
 
 /* The number of clusters and the array they come from. */
@@ -327,9 +346,9 @@ enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_cal
 			fkmi_read_struct("fkm_fit_result", result, result->struct_size, &request->result, sizeof request->result));
 	else if (with_data && call != FKMI_CALL_INERTIA)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "result is NULL");
-	FKMI_TRY(check_params(&request->params));
+	FKMI_TRY(check_params(context, &request->params));
 	keep_outputs(call, &request->result);
-	FKMI_TRY(check_result(&request->result, with_data));
+	FKMI_TRY(check_result(context, &request->result, with_data));
 
 	const struct fkmi_array_rules point_rules = {.name = "points", .dtypes = POINT_DTYPES, .may_be_null = !with_data};
 	FKMI_TRY(fkmi_check_array(context, &point_rules, points, &request->points));
@@ -361,9 +380,9 @@ enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_cal
 	if (with_data && (call == FKMI_CALL_UPDATE || call == FKMI_CALL_INERTIA)) {
 		if (labels == NULL)
 			return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "labels is NULL");
-		FKMI_TRY(check_aligned("labels", labels, 4));
+		if (is_address(context, request->points.memory))
+			FKMI_TRY(check_aligned("labels", labels, 4));
 		request->labels = labels;
 	}
-	/* A cl_mem is no address; elsewhere device pointers are disjoint from host pointers anyway. */
-	return with_data ? check_overlap(request) : FKM_OK;
+	return with_data ? check_overlap(context, request) : FKM_OK;
 }

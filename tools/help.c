@@ -14,7 +14,7 @@ const char tool_help[] = "usage: fkm fit X [option ...]          cluster the poi
 #define RUN_OPTIONS                                                                                                    \
 	"Running\n"                                                                                                        \
 	"  --backend NAME           cpu, cuda, hip or opencl (default: the first that works)\n"                            \
-	"  --device I               device of the backend, from 0; see fkm devices\n"                                      \
+	"  --device I|NAME          device of the backend, from 0, or a part of its name; see fkm devices\n"               \
 	"  --threads N              CPU threads (default: all)\n"                                                          \
 	"  --dtype f16|bf16|f32     type to hold the points in (default: the file's)\n"                                    \
 	"  --precision exact|fast   fast: uncertified labels\n"                                                            \

@@ -239,6 +239,10 @@ static enum tool_exit take_option(int id, const char *text, struct tool_options 
 	case CLUSTERS:
 		return parse_integer(id, text, 1, INT32_MAX, &options->clusters);
 	case DEVICE:
+		if (text[0] == '\0' || strspn(text, "0123456789") < strlen(text)) {
+			options->device_name = text;
+			return TOOL_OK;
+		}
 		return parse_int32(id, text, 0, &options->device);
 	case DIMS:
 		return parse_integer(id, text, 1, INT64_MAX, &options->plan_dims);

@@ -46,7 +46,8 @@ struct tool_options {
 	uint64_t seed;
 
 	const char *backend;
-	int32_t device;
+	int32_t device; /* -1: that of the name, or any */
+	const char *device_name;
 	int32_t threads;
 	const char *kernel;
 	int64_t chunk_rows;

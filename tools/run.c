@@ -99,6 +99,7 @@ enum tool_exit tool_open_context(const struct tool_options *options, struct fkm_
 	fkm_context_params_init(&params);
 	params.backend = options->backend;
 	params.device = options->device;
+	params.device_name = options->device_name;
 	params.threads = options->threads;
 	params.memory_budget_bytes = options->max_memory;
 	params.log = print_log;

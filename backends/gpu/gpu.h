@@ -50,6 +50,7 @@ struct fkmi_gpu_launch {
 	int32_t local_bytes; /* dynamic local (shared) memory */
 	int32_t argument_count;
 	const struct fkmi_gpu_arg *arguments;
+	const struct fkmi_tile *tile; /* whose kernel it is, which may have groups of another size; NULL: all tiles' */
 };
 
 struct fkmi_gpu_driver {
@@ -108,8 +109,10 @@ enum fkm_status fkmi_gpu_sort(struct fkmi_device *device, const struct fkmi_job 
 	.relocate = fkmi_gpu_relocate, .finish = fkmi_gpu_finish, .distances = fkmi_gpu_distances,                         \
 	.count = fkmi_gpu_count, .sort = fkmi_gpu_sort
 
-/* The portable assignment tile's entry in a backend's tile table, and the bytes of scratch that the steps need. */
+/* The entry in a backend's tile table of the tile that every module of kernels/common/kernels.h has, and the bytes of
+ * scratch that the steps need. */
 extern const struct fkmi_tile fkmi_gpu_portable_tile;
+enum { FKMI_GPU_D_MAX = INT32_MAX - 1024, FKMI_GPU_K_MAX = INT32_MAX - 1024 }; /* leave room for padding */
 int64_t fkmi_gpu_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 							   const struct fkmi_plan *plan);
 

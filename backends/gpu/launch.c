@@ -98,6 +98,7 @@ enum fkm_status fkmi_gpu_run(const struct fkmi_gpu_call *call, int64_t work)
 		.local_bytes = call->local_bytes,
 		.argument_count = call->count,
 		.arguments = call->arguments,
+		.tile = call->tile,
 	};
 	return gpu->driver->launch(gpu, &launch);
 }

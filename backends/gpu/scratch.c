@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
-#include <string.h>
 
 #include "assign_matrix.h"
 #include "steps.h"
@@ -11,20 +10,16 @@ const struct fkmi_tile fkmi_gpu_portable_tile = {
 	.name = "portable",
 	.kernel = "fkmi_k_filter",
 	.dtypes = 1u << FKM_F16 | 1u << FKM_BF16 | 1u << FKM_F32,
-	.d_max = INT32_MAX - FKMI_TILE_DIMS,
-	.k_max = INT32_MAX - FKMI_TILE_CENTROIDS,
+	.d_max = FKMI_GPU_D_MAX,
+	.k_max = FKMI_GPU_K_MAX,
 	.points = FKMI_TILE_POINTS,
 	.centroids = FKMI_TILE_CENTROIDS,
 	.dims = FKMI_TILE_DIMS,
 	.local_bytes = 30 << 10,
 	.multiply_adds_per_second = 1e11,
 	.seconds_per_tile = 5e-6,
+	.portable = true,
 };
-
-bool fkmi_gpu_is_portable(const struct fkmi_tile *tile)
-{
-	return strcmp(tile->name, fkmi_gpu_portable_tile.name) == 0;
-}
 
 /* Where the next part goes. */
 struct walk {
@@ -47,10 +42,11 @@ static int64_t take(struct walk *walk, int64_t rows, int64_t columns, int64_t el
 }
 
 static void place_tile(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p,
-					   const struct fkmi_gpu_matrix_shape *matrix, int64_t rows)
+					   const struct fkmi_tile *tile, int64_t rows)
 {
-	const int64_t centroids = matrix != NULL ? FKMI_MATRIX_MOST_CENTROIDS : FKMI_TILE_CENTROIDS;
-	const int64_t dims = matrix != NULL ? FKMI_MATRIX_SLAB : FKMI_TILE_DIMS;
+	const struct fkmi_gpu_matrix_shape *matrix = fkmi_gpu_matrix_shape(tile);
+	const int64_t centroids = matrix != NULL ? FKMI_MATRIX_MOST_CENTROIDS : tile->centroids;
+	const int64_t dims = matrix != NULL ? FKMI_MATRIX_SLAB : FKMI_PADDED_DIMS;
 	l->padded_k = fkmi_gpu_divide_up(p->k, centroids) * centroids;
 	l->padded_d = matrix != NULL && matrix->padded_d != 0 ? matrix->padded_d : fkmi_gpu_divide_up(p->d, dims) * dims;
 	l->slots = 1;
@@ -61,7 +57,7 @@ static void place_tile(struct fkmi_gpu_layout *l, struct walk *walk, const struc
 		l->operands = take(walk, p->b * l->padded_k, l->padded_d, sizeof(uint16_t));
 		l->measures = take(walk, p->b, FKMI_MEASURES, sizeof(int32_t));
 	} else {
-		l->transposed = take(walk, p->b * p->d, l->padded_k, sizeof(float));
+		l->panels = take(walk, p->b * p->d, l->padded_k, sizeof(float));
 		l->norms = take(walk, p->b, l->padded_k, sizeof(float));
 	}
 	l->halves = take(walk, p->b, l->padded_k, sizeof(float));
@@ -164,12 +160,10 @@ struct fkmi_gpu_layout fkmi_gpu_layout_make(const struct fkmi_problem *problem, 
 	struct fkmi_gpu_layout l = {0};
 	struct walk fixed = {0};
 	const int64_t rows = plan->chunk_rows < problem->n ? plan->chunk_rows : problem->n;
-	if (problem->n > INT32_MAX || problem->k > fkmi_gpu_portable_tile.k_max ||
-		problem->d > fkmi_gpu_portable_tile.d_max)
+	if (problem->n > INT32_MAX || problem->k > FKMI_GPU_K_MAX || problem->d > FKMI_GPU_D_MAX)
 		fixed.offset = -1;
-	const struct fkmi_gpu_matrix_shape *matrix = fkmi_gpu_matrix_shape(plan->tile);
-	if (matrix != NULL || fkmi_gpu_is_portable(plan->tile))
-		place_tile(&l, &fixed, problem, matrix, rows);
+	if (plan->tile->portable || fkmi_gpu_matrix_shape(plan->tile) != NULL)
+		place_tile(&l, &fixed, problem, plan->tile, rows);
 	struct walk end = fixed;
 	place_accumulate(&l, &end, problem, rows);
 	PLACE_OVER(place_update);

@@ -19,6 +19,7 @@ struct fkmi_gpu_call {
 	const struct fkmi_job *job;
 	const char *kernel;
 	int32_t local_bytes;
+	const struct fkmi_tile *tile; /* as in struct fkmi_gpu_launch */
 	int32_t count;
 	struct fkmi_gpu_arg arguments[48];
 };
@@ -62,8 +63,8 @@ static inline int32_t fkmi_gpu_lanes(int64_t value)
 struct fkmi_gpu_layout {
 	/* The portable and the matrix-core tiles: what prepare leaves, and the rows that assign could not decide at once. */
 	int64_t padded_k, padded_d, slots;
-	int64_t mu, transposed, halves, norms, norm_max, table, slot_of;
-	int64_t operands, measures;                       /* in place of transposed and norms: kernels/matrix/operands.h */
+	int64_t mu, panels, halves, norms, norm_max, table, slot_of;
+	int64_t operands, measures;                       /* in place of panels and norms: kernels/matrix/operands.h */
 	int64_t list_counts, listed, thresholds, scanned; /* list_counts: of listed, then of scanned */
 	/* accumulate */
 	bool local_sums;
@@ -97,9 +98,6 @@ static inline struct fkmi_ref fkmi_gpu_scratch(const struct fkmi_job *job, int64
 {
 	return fkmi_ref_add(job->scratch, offset);
 }
-
-/* Whether a tile is fkmi_gpu_portable_tile. */
-bool fkmi_gpu_is_portable(const struct fkmi_tile *tile);
 
 /* ---- shared by steps ---- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The steps prepare and assign by the portable tile (kernels/common/assign.h), by one for matrix cores (kernels/matrix/),
+/* The steps prepare and assign by a portable tile (kernels/common/filter.h), by one for matrix cores (kernels/matrix/),
  * or by the backend's own kernels. */
 #include "assign_matrix.h"
 #include "steps.h"
@@ -33,7 +33,7 @@ static enum fkm_status make_operands(struct fkmi_device *device, const struct fk
 	fkmi_gpu_add_ref(&call, job->centroids);
 	fkmi_gpu_add_ref(&call, job->state);
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->mu));
-	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->transposed));
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->panels));
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->halves));
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->norms));
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->norm_max));
@@ -41,6 +41,7 @@ static enum fkm_status make_operands(struct fkmi_device *device, const struct fk
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->slot_of));
 	fkmi_gpu_add_i64(&call, l->slots);
 	fkmi_gpu_add_i64(&call, p->k);
+	fkmi_gpu_add_i64(&call, job->plan.tile->centroids);
 	fkmi_gpu_add_i64(&call, l->padded_k);
 	fkmi_gpu_add_i64(&call, p->d);
 	fkmi_gpu_add_i64(&call, l->padded_d);
@@ -108,7 +109,7 @@ enum fkm_status fkmi_gpu_prepare(struct fkmi_device *device, const struct fkmi_j
 {
 	struct fkmi_gpu *gpu = (struct fkmi_gpu *)device;
 	const bool matrix = fkmi_gpu_matrix_shape(job->plan.tile) != NULL;
-	if (!matrix && !fkmi_gpu_is_portable(job->plan.tile))
+	if (!matrix && !job->plan.tile->portable)
 		return gpu->driver->prepare_native(gpu, job);
 	const struct fkmi_gpu_layout l = fkmi_gpu_layout_of(job);
 	FKMI_TRY(fkmi_gpu_fill(device, fkmi_gpu_scratch(job, l.table), 0xFF,
@@ -120,7 +121,7 @@ enum fkm_status fkmi_gpu_prepare(struct fkmi_device *device, const struct fkmi_j
 
 /* ---- assign ---- */
 
-/* What sweeps: a kernel of the portable tile, or of that shape. */
+/* What sweeps: a kernel of a portable tile, or of that shape. */
 struct sweep {
 	const struct fkmi_gpu_matrix_shape *matrix; /* or NULL */
 	const struct fkmi_gpu_layout *layout;
@@ -133,6 +134,7 @@ static struct fkmi_gpu_call begin_sweep(struct fkmi_device *device, const struct
 {
 	const struct fkmi_gpu_layout *l = sweep->layout;
 	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, kernel);
+	call.tile = job->plan.tile;
 	fkmi_gpu_add_points(&call);
 	fkmi_gpu_add_ref(&call, job->state);
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->mu));
@@ -142,7 +144,7 @@ static struct fkmi_gpu_call begin_sweep(struct fkmi_device *device, const struct
 		fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->halves));
 		fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->measures));
 	} else {
-		fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->transposed));
+		fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->panels));
 		fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->halves));
 		fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->norms));
 		fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->norm_max));
@@ -237,7 +239,7 @@ enum fkm_status fkmi_gpu_assign(struct fkmi_device *device, const struct fkmi_jo
 {
 	struct fkmi_gpu *gpu = (struct fkmi_gpu *)device;
 	const struct fkmi_gpu_matrix_shape *matrix = fkmi_gpu_matrix_shape(job->plan.tile);
-	if (matrix == NULL && !fkmi_gpu_is_portable(job->plan.tile))
+	if (matrix == NULL && !job->plan.tile->portable)
 		return gpu->driver->assign_native(gpu, job, span, accumulate);
 	const struct fkmi_gpu_layout l = fkmi_gpu_layout_of(job);
 	const struct sweep sweep = {matrix, &l, fkmi_gpu_divide_up(span.rows, job->plan.tile->points)};

@@ -2,11 +2,7 @@
 /* OpenCL as a backend: its own device, memory and launches, the steps that GPUs share. */
 #include "opencl.h"
 
-static const struct fkmi_tile *opencl_tiles(int32_t *count)
-{
-	*count = 1;
-	return &fkmi_gpu_portable_tile;
-}
+static const char *const feature_names[] = {"fast groups of one item", "fast groups of many items", NULL};
 
 static bool opencl_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 						 const struct fkmi_tile *tile)
@@ -19,10 +15,11 @@ static bool opencl_fuses(const struct fkmi_limits *limits, const struct fkmi_pro
 
 const struct fkmi_backend fkmi_backend_opencl = {
 	.name = "opencl",
+	.feature_names = feature_names,
 	.list = fkmi_opencl_list,
 	.open = fkmi_opencl_open,
 	.close = fkmi_opencl_close,
-	.tiles = opencl_tiles,
+	.tiles = fkmi_opencl_tiles,
 	.scratch_bytes = fkmi_gpu_scratch_bytes,
 	.fuses = opencl_fuses,
 	.alloc = fkmi_opencl_alloc,

@@ -9,6 +9,7 @@
 #include "opencl.h"
 
 enum {
+	PLATFORM_NOT_FOUND = -1001, /* by the loader, cl_khr_icd */
 	MOST_PLATFORMS = 16,
 	MOST_DEVICES = 64,      /* of all platforms */
 	LOCAL_BYTES = 32 << 10, /* what they use, at most */
@@ -17,7 +18,7 @@ enum {
 /* ---- facts ---- */
 
 struct facts {
-	char name[128], version[64];
+	char name[128], version[60], platform[64];
 	cl_device_type type;
 	cl_ulong memory_bytes, max_buffer_bytes, local_bytes;
 	cl_uint units;
@@ -31,25 +32,6 @@ static cl_int ask_value(const struct fkmi_opencl_driver *driver, cl_device_id id
 						size_t bytes)
 {
 	return driver->clGetDeviceInfo(id, what, bytes, value, NULL);
-}
-
-/* Text that does not fit is cut off. */
-static cl_int ask_text(const struct fkmi_opencl_driver *driver, cl_device_id id, cl_device_info what, char *text,
-					   size_t capacity)
-{
-	size_t bytes = 0;
-	text[0] = '\0';
-	cl_int result = driver->clGetDeviceInfo(id, what, 0, NULL, &bytes);
-	if (result != CL_SUCCESS)
-		return result;
-	char *all = calloc(bytes + 1, 1);
-	if (all == NULL)
-		return CL_OUT_OF_HOST_MEMORY;
-	result = driver->clGetDeviceInfo(id, what, bytes, all, NULL);
-	if (result == CL_SUCCESS)
-		snprintf(text, capacity, "%s", all);
-	free(all);
-	return result;
 }
 
 static enum fkm_status ask(const struct fkmi_opencl_driver *driver, cl_device_id id, struct facts *facts)
@@ -73,11 +55,19 @@ static enum fkm_status ask(const struct fkmi_opencl_driver *driver, cl_device_id
 		{CL_DEVICE_COMPILER_AVAILABLE, &facts->compiler, sizeof facts->compiler},
 		{CL_DEVICE_AVAILABLE, &facts->available, sizeof facts->available},
 	};
-	cl_int result = ask_text(driver, id, CL_DEVICE_NAME, facts->name, sizeof facts->name);
-	if (result == CL_SUCCESS)
-		result = ask_text(driver, id, CL_DEVICE_VERSION, facts->version, sizeof facts->version);
-	if (result == CL_SUCCESS)
-		result = ask_text(driver, id, CL_DEVICE_EXTENSIONS, extensions, sizeof extensions);
+	const struct {
+		cl_uint what;
+		char *text;
+		size_t bytes;
+	} texts[] = {
+		{CL_DEVICE_NAME, facts->name, sizeof facts->name},
+		{CL_DEVICE_VERSION, facts->version, sizeof facts->version},
+		{CL_PLATFORM_NAME, facts->platform, sizeof facts->platform},
+		{CL_DEVICE_EXTENSIONS, extensions, sizeof extensions},
+	};
+	cl_int result = CL_SUCCESS;
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0] && result == CL_SUCCESS; i++)
+		result = fkmi_opencl_ask_text(driver, id, texts[i].what, texts[i].text, texts[i].bytes);
 	for (size_t i = 0; i < sizeof values / sizeof values[0] && result == CL_SUCCESS; i++)
 		result = ask_value(driver, id, values[i].what, values[i].value, values[i].bytes);
 	FKMI_TRY(fkmi_opencl_check(result, "clGetDeviceInfo", FKM_ERROR_NO_DEVICE));
@@ -141,8 +131,10 @@ static enum fkm_status find_devices(const struct fkmi_opencl_driver **driver, cl
 	cl_uint platform_count = 0;
 	*count = 0;
 	FKMI_TRY(fkmi_opencl_driver_open(driver));
-	FKMI_TRY(fkmi_opencl_check((*driver)->clGetPlatformIDs(MOST_PLATFORMS, platforms, &platform_count),
-							   "clGetPlatformIDs", FKM_ERROR_NO_DEVICE));
+	const cl_int result = (*driver)->clGetPlatformIDs(MOST_PLATFORMS, platforms, &platform_count);
+	if (result == PLATFORM_NOT_FOUND || (result == CL_SUCCESS && platform_count == 0))
+		return fkmi_fail(FKM_ERROR_NO_DEVICE, "no OpenCL platform is installed");
+	FKMI_TRY(fkmi_opencl_check(result, "clGetPlatformIDs", FKM_ERROR_NO_DEVICE));
 	if (platform_count > MOST_PLATFORMS)
 		platform_count = MOST_PLATFORMS;
 	find_kind(*driver, platforms, platform_count, false, ids, count);
@@ -159,7 +151,7 @@ static enum fkm_status describe(const struct fkmi_opencl_driver *driver, cl_devi
 	struct facts facts;
 	FKMI_TRY(ask(driver, id, &facts));
 	snprintf(info->name, sizeof info->name, "%s", facts.name);
-	snprintf(info->detail, sizeof info->detail, "%s", facts.version);
+	snprintf(info->detail, sizeof info->detail, "%s, %s", facts.platform, facts.version);
 	info->memory_bytes = (int64_t)facts.memory_bytes;
 	info->units = (int32_t)facts.units;
 	return check_facts(&facts);
@@ -239,7 +231,9 @@ static struct fkmi_limits limits_of(const struct facts *facts, int64_t budget_by
 		.units = (int32_t)facts->units,
 		.local_bytes = (int64_t)facts->local_bytes,
 		.max_group = (int32_t)facts->max_group,
+		.features = facts->type & CL_DEVICE_TYPE_CPU ? FKMI_OPENCL_CPU : FKMI_OPENCL_GPU,
 		.fp64 = 1,
+		.handles = 1,
 		.restores_sums = 1,
 		.bytes_per_second = facts->type & CL_DEVICE_TYPE_CPU ? 1e10 : 3e11,
 	};
@@ -277,7 +271,7 @@ static enum fkm_status open_parts(struct fkmi_opencl *opencl, const struct fkmi_
 	if (opencl->queue == NULL)
 		opencl->queue = opencl->driver->clCreateCommandQueue(opencl->context, opencl->id, 0, &result);
 	FKMI_TRY(fkmi_opencl_check(result, "clCreateCommandQueue", FKM_ERROR_NO_DEVICE));
-	return fkmi_opencl_build(opencl);
+	return fkmi_opencl_build_steps(opencl);
 }
 
 enum fkm_status fkmi_opencl_open(const struct fkmi_open_params *params, struct fkmi_device **device)
@@ -288,6 +282,8 @@ enum fkm_status fkmi_opencl_open(const struct fkmi_open_params *params, struct f
 		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no memory for a device of %zu bytes", sizeof *opencl);
 	opencl->gpu.device.backend = &fkmi_backend_opencl;
 	opencl->gpu.driver = &fkmi_opencl_gpu_driver;
+	if (params->logger != NULL)
+		opencl->logger = *params->logger;
 	enum fkm_status status = open_parts(opencl, params);
 	if (status != FKM_OK) {
 		fkmi_opencl_close(&opencl->gpu.device);
@@ -303,7 +299,8 @@ void fkmi_opencl_close(struct fkmi_device *device)
 	struct fkmi_opencl *opencl = (struct fkmi_opencl *)device;
 	if (opencl->queue != NULL)
 		opencl->driver->clFinish(opencl->queue);
-	fkmi_opencl_release_program(opencl);
+	fkmi_opencl_free_all(opencl);
+	fkmi_opencl_release_programs(opencl);
 	if (opencl->queue != NULL)
 		opencl->driver->clReleaseCommandQueue(opencl->queue);
 	if (opencl->context != NULL)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "dynload.h"
 #include "opencl.h"
@@ -34,6 +36,35 @@ enum fkm_status fkmi_opencl_driver_open(const struct fkmi_opencl_driver **driver
 		return fkmi_fail(FKM_ERROR_NO_DEVICE, "the OpenCL loader cannot be used: %s", load_problem);
 	*driver = &table;
 	return FKM_OK;
+}
+
+/* The numbers of questions about platforms are below those about devices. */
+static cl_int ask(const struct fkmi_opencl_driver *driver, cl_device_id id, cl_uint what, size_t bytes, void *value,
+				  size_t *needed)
+{
+	if (what >= CL_DEVICE_TYPE)
+		return driver->clGetDeviceInfo(id, what, bytes, value, needed);
+	cl_platform_id platform = NULL;
+	cl_int result = driver->clGetDeviceInfo(id, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL);
+	return result == CL_SUCCESS ? driver->clGetPlatformInfo(platform, what, bytes, value, needed) : result;
+}
+
+cl_int fkmi_opencl_ask_text(const struct fkmi_opencl_driver *driver, cl_device_id id, cl_uint what, char *text,
+							size_t capacity)
+{
+	size_t bytes = 0;
+	text[0] = '\0';
+	cl_int result = ask(driver, id, what, 0, NULL, &bytes);
+	if (result != CL_SUCCESS)
+		return result;
+	char *all = calloc(bytes + 1, 1);
+	if (all == NULL)
+		return CL_OUT_OF_HOST_MEMORY;
+	result = ask(driver, id, what, bytes, all, NULL);
+	if (result == CL_SUCCESS)
+		snprintf(text, capacity, "%s", all);
+	free(all);
+	return result;
 }
 
 static const char *name_of(cl_int result)

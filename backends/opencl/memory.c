@@ -2,6 +2,7 @@
 /* Memory of the device, and moves on its queue. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "opencl.h"
 
@@ -18,6 +19,9 @@ enum fkm_status fkmi_opencl_alloc(struct fkmi_device *device, int64_t bytes, str
 		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY,
 						 "%" PRId64 " bytes of device memory are needed, %" PRId64 " are the most allowed", bytes,
 						 device->limits.max_buffer_bytes);
+	struct fkmi_opencl_buffer *entry = malloc(sizeof *entry);
+	if (entry == NULL)
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no memory to note a buffer in");
 	cl_int result;
 	cl_mem buffer = opencl->driver->clCreateBuffer(opencl->context, CL_MEM_READ_WRITE, bytes > 0 ? (size_t)bytes : 1,
 												   NULL, &result);
@@ -25,9 +29,24 @@ enum fkm_status fkmi_opencl_alloc(struct fkmi_device *device, int64_t bytes, str
 		result = CL_MEM_OBJECT_ALLOCATION_FAILURE;
 	char what[64];
 	snprintf(what, sizeof what, "clCreateBuffer of %" PRId64 " bytes", bytes);
-	FKMI_TRY(check(result, what));
+	enum fkm_status status = check(result, what);
+	if (status != FKM_OK) {
+		free(entry);
+		return status;
+	}
+	*entry = (struct fkmi_opencl_buffer){buffer, opencl->buffers};
+	opencl->buffers = entry;
 	memory->base = buffer;
 	return FKM_OK;
+}
+
+/* Commands in flight keep the buffer until they are done. */
+static void release_first(struct fkmi_opencl *opencl, struct fkmi_opencl_buffer **list)
+{
+	struct fkmi_opencl_buffer *entry = *list;
+	*list = entry->next;
+	opencl->driver->clReleaseMemObject(entry->buffer);
+	free(entry);
 }
 
 void fkmi_opencl_free(struct fkmi_device *device, struct fkmi_ref memory)
@@ -35,8 +54,18 @@ void fkmi_opencl_free(struct fkmi_device *device, struct fkmi_ref memory)
 	struct fkmi_opencl *opencl = (struct fkmi_opencl *)device;
 	if (memory.base == NULL)
 		return;
-	/* Commands in flight keep the buffer until they are done. */
-	opencl->driver->clReleaseMemObject(memory.base);
+	for (struct fkmi_opencl_buffer **at = &opencl->buffers; *at != NULL; at = &(*at)->next) {
+		if ((*at)->buffer == memory.base) {
+			release_first(opencl, at);
+			return;
+		}
+	}
+}
+
+void fkmi_opencl_free_all(struct fkmi_opencl *opencl)
+{
+	while (opencl->buffers != NULL)
+		release_first(opencl, &opencl->buffers);
 }
 
 enum fkm_status fkmi_opencl_upload(struct fkmi_device *device, struct fkmi_ref to, const void *from, int64_t bytes)

@@ -8,6 +8,7 @@
 
 #include "backends/gpu/gpu.h"
 #include "error.h"
+#include "registry.h"
 
 /* ---- driver.c: the loader library ---- */
 
@@ -32,8 +33,10 @@
 	X(clEnqueueFillBuffer)                                                                                             \
 	X(clFinish)                                                                                                        \
 	X(clCreateProgramWithSource)                                                                                       \
+	X(clCreateProgramWithBinary)                                                                                       \
 	X(clBuildProgram)                                                                                                  \
 	X(clGetProgramBuildInfo)                                                                                           \
+	X(clGetProgramInfo)                                                                                                \
 	X(clReleaseProgram)                                                                                                \
 	X(clCreateKernel)                                                                                                  \
 	X(clReleaseKernel)                                                                                                 \
@@ -50,18 +53,44 @@ struct fkmi_opencl_driver {
  * libOpenCL.so.1). FKM_ERROR_NO_DEVICE with the reason. */
 enum fkm_status fkmi_opencl_driver_open(const struct fkmi_opencl_driver **driver);
 
+/* Text of a device (CL_DEVICE_NAME, ...) or of its platform (CL_PLATFORM_NAME, ...), cut off if it is longer. */
+cl_int fkmi_opencl_ask_text(const struct fkmi_opencl_driver *driver, cl_device_id id, cl_uint what, char *text,
+							size_t capacity);
+
 /* FKM_OK for CL_SUCCESS. Else fails with "<what> failed: <name> (<code>)" and FKM_ERROR_OUT_OF_MEMORY,
  * FKM_ERROR_DEVICE_LOST for a result after which nothing works, or, for any other, the status given. */
 enum fkm_status fkmi_opencl_check(cl_int result, const char *what, enum fkm_status other);
 
+/* ---- tiles.c ---- */
+
+/* What a tile needs of a device: that groups of one item run well on it, or that groups of many do. */
+enum { FKMI_OPENCL_CPU = 1, FKMI_OPENCL_GPU = 2 };
+
+enum { FKMI_OPENCL_TILES = 4 };
+
+/* Sizes of a tile that only its program knows: FKMI_GROUP and so on of kernels/common/state.h. */
+struct fkmi_opencl_shape {
+	int32_t group, depth, item_points, item_centroids;
+};
+
+const struct fkmi_tile *fkmi_opencl_tiles(int32_t *count);
+int32_t fkmi_opencl_tile_index(const struct fkmi_tile *tile);
+const struct fkmi_opencl_shape *fkmi_opencl_shape_of(const struct fkmi_tile *tile);
+
 /* ---- devices ---- */
 
 struct fkmi_opencl_kernel {
-	const char *name; /* static storage */
+	const char *name;             /* static storage */
+	const struct fkmi_tile *tile; /* whose it is; NULL: of the steps */
 	cl_kernel kernel;
 };
 
 enum { FKMI_OPENCL_MOST_KERNELS = 96 };
+
+struct fkmi_opencl_buffer {
+	cl_mem buffer;
+	struct fkmi_opencl_buffer *next;
+};
 
 /* An open OpenCL device: a context, an in-order queue and the kernels. */
 struct fkmi_opencl {
@@ -70,7 +99,10 @@ struct fkmi_opencl {
 	cl_device_id id;
 	cl_context context; /* retained, or NULL, as the next two */
 	cl_command_queue queue;
-	cl_program program;
+	cl_program steps;
+	cl_program tiles[FKMI_OPENCL_TILES]; /* NULL: not needed so far */
+	struct fkmi_opencl_buffer *buffers;  /* that nobody has freed: a lost device's */
+	struct fkmi_logger logger;
 	struct fkmi_opencl_kernel kernels[FKMI_OPENCL_MOST_KERNELS];
 	int32_t kernel_count;
 };
@@ -80,14 +112,18 @@ enum fkm_status fkmi_opencl_list(struct fkm_device_info *infos, int32_t capacity
 enum fkm_status fkmi_opencl_open(const struct fkmi_open_params *params, struct fkmi_device **device);
 void fkmi_opencl_close(struct fkmi_device *device);
 
-/* program.c: builds the embedded source; FKM_ERROR_BACKEND with the compiler's log. */
-enum fkm_status fkmi_opencl_build(struct fkmi_opencl *opencl);
-void fkmi_opencl_release_program(struct fkmi_opencl *opencl);
+/* program.c: FKM_ERROR_BACKEND with the compiler's log. How long it took is logged. */
+enum fkm_status fkmi_opencl_build_steps(struct fkmi_opencl *opencl);
+enum fkm_status fkmi_opencl_build_tile(struct fkmi_opencl *opencl, const struct fkmi_tile *tile);
+void fkmi_opencl_release_programs(struct fkmi_opencl *opencl);
+
+/* launch.c */
 extern const struct fkmi_gpu_driver fkmi_opencl_gpu_driver;
 
 /* memory.c: as in backend.h. */
 enum fkm_status fkmi_opencl_alloc(struct fkmi_device *device, int64_t bytes, struct fkmi_ref *memory);
 void fkmi_opencl_free(struct fkmi_device *device, struct fkmi_ref memory);
+void fkmi_opencl_free_all(struct fkmi_opencl *opencl);
 enum fkm_status fkmi_opencl_upload(struct fkmi_device *device, struct fkmi_ref to, const void *from, int64_t bytes);
 enum fkm_status fkmi_opencl_download(struct fkmi_device *device, void *to, struct fkmi_ref from, int64_t bytes);
 enum fkm_status fkmi_opencl_copy(struct fkmi_device *device, struct fkmi_ref to, struct fkmi_ref from, int64_t bytes);

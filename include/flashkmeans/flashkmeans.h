@@ -125,8 +125,8 @@ struct fkm_context_params {
 	/* "cpu", "cuda", "hip", "opencl"; NULL or "": environment FKM_BACKEND, else the first of cuda, hip, opencl (GPU), cpu
 	 * that works. What was passed over, and why, is logged. Never a silent fall-back once one is named. */
 	const char *backend;
-	int32_t device;              /* index within the backend, see fkm_device_list; -1: FKM_DEVICE, else 0 */
-	int32_t threads;             /* CPU threads; 0: FKM_NUM_THREADS, else all that the process may use */
+	int32_t device;  /* index within the backend, see fkm_device_list; -1: FKM_DEVICE, an index or a name, else 0 */
+	int32_t threads; /* CPU threads; 0: FKM_NUM_THREADS, else all that the process may use */
 	int64_t memory_budget_bytes; /* the most memory to allocate; 0: what the device has */
 	/* The caller's stream or queue (CUstream, hipStream_t, cl_command_queue) and, for OpenCL, its cl_context. Work is put
 	 * on it in order. They stay the caller's and must outlive the context. NULL: the library makes its own. */
@@ -135,6 +135,9 @@ struct fkm_context_params {
 	fkm_log_fn log; /* NULL: silent */
 	void *log_user;
 	enum fkm_log_level log_level; /* the most talkative level wanted; default FKM_LOG_WARNING */
+	/* Instead of device: a part of the name or the detail that fkm_device_list gives, capital letters or not; the first
+	 * such device of the backend. NULL or "": none. Not for a native queue or context, which has its devices. */
+	const char *device_name;
 };
 
 /* Sets the defaults. The size is the caller's, so that a program keeps working with a library whose struct has grown. */

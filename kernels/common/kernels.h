@@ -12,7 +12,11 @@
 #include "seed.h"
 #include "certificate.h"
 #include "rows.h"
+#include "filter.h"
 #include "assign.h"
+#if !defined(FKMI_TILE_APART) /* in a program of its own */
+#include "tile.h"
+#endif
 #include "update.h"
 #include "relocate.h"
 #include "results.h"

@@ -54,56 +54,80 @@ FKMI_INLINE int64_t fkmi_row(const struct fkmi_points *p, int64_t b, int64_t i)
 	return b * p->batch_stride + i * p->row_stride;
 }
 
-/* Reads the 8 elements from index on, of which `count` are of interest, as bits, zeros in place of the others. wide: they
- * may be read 16 bytes at a time. */
-FKMI_INLINE void fkmi_fetch8(const struct fkmi_points *p, int64_t index, int64_t count, bool wide, uint32_t *raw)
+/* Reads the n elements (4, or a multiple of 8; a constant) from index on, of which `count` are of interest, as bits, zeros
+ * in place of the others. wide: they may be read 16 bytes at a time. */
+FKMI_INLINE void fkmi_fetch_bits(const struct fkmi_points *p, int64_t index, int64_t count, bool wide, int n,
+								 uint32_t *raw)
 {
 	if (p->dtype == FKMI_TYPE_F32) {
 		FKMI_GLOBAL const uint32_t *x = (FKMI_GLOBAL const uint32_t *)p->data + index;
-		if (wide && count >= 8) {
-			uint4 low = ((FKMI_GLOBAL const uint4 *)x)[0], high = ((FKMI_GLOBAL const uint4 *)x)[1];
-			raw[0] = low.x;
-			raw[1] = low.y;
-			raw[2] = low.z;
-			raw[3] = low.w;
-			raw[4] = high.x;
-			raw[5] = high.y;
-			raw[6] = high.z;
-			raw[7] = high.w;
+		if (wide && count >= n) {
+#pragma unroll
+			for (int i = 0; i < n; i += 4) {
+				uint4 four = *(FKMI_GLOBAL const uint4 *)(x + i);
+				raw[i] = four.x;
+				raw[i + 1] = four.y;
+				raw[i + 2] = four.z;
+				raw[i + 3] = four.w;
+			}
 			return;
 		}
-		for (int i = 0; i < 8; i++)
+#pragma unroll
+		for (int i = 0; i < n; i++)
 			raw[i] = i < count ? x[i] : 0;
 		return;
 	}
 	FKMI_GLOBAL const uint16_t *x = (FKMI_GLOBAL const uint16_t *)p->data + index;
-	if (wide && count >= 8) {
-		uint4 all = *(FKMI_GLOBAL const uint4 *)x;
-		raw[0] = all.x;
-		raw[1] = all.y;
-		raw[2] = all.z;
-		raw[3] = all.w;
+	if (wide && count >= n) {
+		if (n == 4) {
+			uint2 four = *(FKMI_GLOBAL const uint2 *)x;
+			raw[0] = four.x;
+			raw[1] = four.y;
+			return;
+		}
+#pragma unroll
+		for (int i = 0; i < n; i += 8) {
+			uint4 eight = *(FKMI_GLOBAL const uint4 *)(x + i);
+			raw[i / 2] = eight.x;
+			raw[i / 2 + 1] = eight.y;
+			raw[i / 2 + 2] = eight.z;
+			raw[i / 2 + 3] = eight.w;
+		}
 		return;
 	}
-	for (int i = 0; i < 8; i += 2) {
+#pragma unroll
+	for (int i = 0; i < n; i += 2) {
 		uint32_t low = i < count ? x[i] : 0, high = i + 1 < count ? x[i + 1] : 0;
 		raw[i / 2] = high << 16 | low;
 	}
 }
 
 /* What the bits mean. */
-FKMI_INLINE void fkmi_decode8(int32_t dtype, const uint32_t *raw, float *x)
+FKMI_INLINE void fkmi_decode_bits(int32_t dtype, const uint32_t *raw, int n, float *x)
 {
 	if (dtype == FKMI_TYPE_F32) {
-		for (int i = 0; i < 8; i++)
+#pragma unroll
+		for (int i = 0; i < n; i++)
 			x[i] = fkmi_bits_float(raw[i]);
 	} else if (dtype == FKMI_TYPE_F16) {
-		for (int i = 0; i < 8; i++)
+#pragma unroll
+		for (int i = 0; i < n; i++)
 			x[i] = fkmi_half_to_float((uint16_t)(raw[i / 2] >> (i % 2 * 16)));
 	} else {
-		for (int i = 0; i < 8; i++)
+#pragma unroll
+		for (int i = 0; i < n; i++)
 			x[i] = fkmi_bits_float(i % 2 == 0 ? raw[i / 2] << 16 : raw[i / 2] & 0xffff0000u);
 	}
+}
+
+/* The same for 8 elements. */
+FKMI_INLINE void fkmi_fetch8(const struct fkmi_points *p, int64_t index, int64_t count, bool wide, uint32_t *raw)
+{
+	fkmi_fetch_bits(p, index, count, wide, 8, raw);
+}
+FKMI_INLINE void fkmi_decode8(int32_t dtype, const uint32_t *raw, float *x)
+{
+	fkmi_decode_bits(dtype, raw, 8, x);
 }
 
 /* What row i of problem b is multiplied by. */
@@ -242,16 +266,23 @@ FKMI_INLINE double fkmi_sum8(FKMI_LOCAL double *buffer, double p)
 #endif
 }
 
-/* This lane's part of D between a row and a centroid (null: the origin). */
-FKMI_INLINE double fkmi_partial_distance(const struct fkmi_points *p, int64_t row, double factor,
-										 FKMI_GLOBAL const double *centroid)
+/* Lane r's part of D between a row and a centroid (null: the origin). */
+FKMI_INLINE double fkmi_partial_distance_of(const struct fkmi_points *p, int64_t row, double factor,
+											FKMI_GLOBAL const double *centroid, int lane)
 {
 	double sum = 0;
-	for (int64_t j = fkmi_item() & 7; j < p->d; j += 8) {
+	for (int64_t j = lane; j < p->d; j += 8) {
 		double t = fkmi_coordinate(p, row, factor, j) - (centroid != 0 ? centroid[j] : 0.0);
 		sum = fma(t, t, sum);
 	}
 	return sum;
+}
+
+/* This item's, of its octet. */
+FKMI_INLINE double fkmi_partial_distance(const struct fkmi_points *p, int64_t row, double factor,
+										 FKMI_GLOBAL const double *centroid)
+{
+	return fkmi_partial_distance_of(p, row, factor, centroid, fkmi_item() & 7);
 }
 
 #endif

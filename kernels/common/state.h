@@ -29,25 +29,38 @@ enum {
 enum { FKMI_TYPE_F16 = 1, FKMI_TYPE_BF16 = 2, FKMI_TYPE_F32 = 3, FKMI_TYPE_F64 = 4 };
 
 /* Items of a group. */
+#if !defined(FKMI_GROUP)
 #define FKMI_GROUP 256
+#endif
+
+/*
+ * The portable tile, kernels/common/tile.h: points and centroids of a tile, dimensions of a slab in local memory, and the
+ * part of the tile that an item has in registers, by which FKMI_GROUP is the tile's points times its centroids over the
+ * item's. A program may be compiled with other numbers; the host takes those of its struct fkmi_tile.
+ */
+#if !defined(FKMI_TILE_POINTS)
+#define FKMI_TILE_POINTS 64
+#define FKMI_TILE_CENTROIDS 64
+#define FKMI_TILE_DEPTH 16
+#define FKMI_ITEM_POINTS 4
+#define FKMI_ITEM_CENTROIDS 4
+#endif
 
 /* Shapes of tiles, limits of local memory, and work per item, by which the host sizes scratch and grids. */
 enum {
-	FKMI_OCTETS = FKMI_GROUP / 8, /* rows that a group takes at a time where eight items share one */
-	FKMI_TILE_POINTS = 128,
-	FKMI_TILE_CENTROIDS = 64,
-	FKMI_TILE_DIMS = 16,
-	FKMI_CANDIDATES = 8,              /* of a listed row, before it is given up to the scan */
-	FKMI_MEAN_COLUMNS = 32,           /* of a group that averages centroids */
-	FKMI_DISTANCE_ROUNDS = 8,         /* rows that an octet takes for one sum of the inertia */
-	FKMI_SEED_ROUNDS = 8,             /* rows that an octet takes for one sum of a potential */
-	FKMI_SUM_BYTES = 16,              /* of a row that an item sums */
-	FKMI_PLACE_ROWS = 8 * FKMI_GROUP, /* of a group that places entries */
-	FKMI_SUM_LEAST = 32,              /* entries that an item sums at least: a power of two from 32 up */
-	FKMI_SORT_ROWS = 8192,            /* of a group that counts or places labels */
-	FKMI_LOCAL_SUMS = 3072,           /* int64 sums that one group keeps for itself, */
-	FKMI_LOCAL_COLUMNS = 16,          /* of so many columns at most */
-	FKMI_LOCAL_COUNTS = 4096          /* int32 counters, likewise */
+	FKMI_OCTETS = (FKMI_GROUP + 7) / 8, /* rows that a group takes at a time where eight items share one */
+	FKMI_PADDED_DIMS = 16,              /* d is padded to a multiple of it for the portable tile; slabs are no deeper */
+	FKMI_CANDIDATES = 8,                /* of a listed row, before it is given up to the scan */
+	FKMI_MEAN_COLUMNS = 32,             /* of a group that averages centroids */
+	FKMI_DISTANCE_ROUNDS = 8,           /* rows that an octet takes for one sum of the inertia */
+	FKMI_SEED_ROUNDS = 8,               /* rows that an octet takes for one sum of a potential */
+	FKMI_SUM_BYTES = 16,                /* of a row that an item sums */
+	FKMI_PLACE_ROWS = 8 * FKMI_GROUP,   /* of a group that places entries */
+	FKMI_SUM_LEAST = 32,                /* entries that an item sums at least: a power of two from 32 up */
+	FKMI_SORT_ROWS = 8192,              /* of a group that counts or places labels */
+	FKMI_LOCAL_SUMS = 3072,             /* int64 sums that one group keeps for itself, */
+	FKMI_LOCAL_COLUMNS = 16,            /* of so many columns at most */
+	FKMI_LOCAL_COUNTS = 4096            /* int32 counters, likewise */
 };
 
 #endif

@@ -45,6 +45,7 @@ static enum fkm_status fake_list(int which, struct fkm_device_info *infos, int32
 	for (int32_t i = 0; i < *count && i < capacity; i++) {
 		infos[i].device = i;
 		snprintf(infos[i].name, sizeof infos[i].name, "fake %d.%d", which, (int)i);
+		snprintf(infos[i].detail, sizeof infos[i].detail, "Platform %c", 'A' + which + i);
 	}
 	return FKM_OK;
 }
@@ -244,6 +245,40 @@ static void test_a_queue_needs_a_name(void **state)
 	assert_ptr_equal(last_params.native_queue, &queue);
 }
 
+static enum fkm_status open_called(const char *backend, const char *device_name)
+{
+	const struct fkmi_open_params params = {.device_name = device_name};
+	struct fkmi_device *device;
+	return fkmi_registry_open(backends, FAKES, backend, &params, NULL, &device);
+}
+
+static void test_devices_by_name(void **state)
+{
+	(void)state;
+	fakes[CUDA].devices = fakes[HIP].devices = 3;
+	assert_int_equal(open_called("cuda", "FAKE 0.2"), FKM_OK);
+	assert_int_equal(last_params.device, 2);
+	assert_int_equal(open_called("cuda", "ake"), FKM_OK); /* the first of several */
+	assert_int_equal(last_params.device, 0);
+	assert_int_equal(open_called("cuda", "platform b"), FKM_OK); /* by the detail */
+	assert_int_equal(last_params.device, 1);
+	assert_int_equal(open_called("cuda", "fake 1"), FKM_ERROR_NO_DEVICE);
+	assert_string_equal(fkm_error_message(),
+						"no device of backend cuda is called \"fake 1\"; there are fake 0.0 (Platform A), fake 0.1 "
+						"(Platform B), fake 0.2 (Platform C)");
+	assert_int_equal(open_called("cpu", "fake"), FKM_ERROR_NO_DEVICE);
+	says(fkm_error_message(), "there are none");
+	assert_int_equal(fakes[CUDA].opened, 3);
+
+	/* Without a backend's name, the first that has such a device. */
+	assert_int_equal(open_called(NULL, "fake 1.1"), FKM_OK);
+	assert_int_equal(fakes[CUDA].opened, 3);
+	assert_int_equal(fakes[HIP].opened, 1);
+	assert_int_equal(last_params.device, 1);
+	assert_int_equal(open_called(NULL, "nobody's"), FKM_ERROR_NO_DEVICE);
+	says(fkm_error_message(), "cuda: no device of backend cuda is called");
+}
+
 static void test_log_levels(void **state)
 {
 	(void)state;
@@ -322,6 +357,7 @@ int main(void)
 		cmocka_unit_test_setup(test_environment, setup),
 		cmocka_unit_test_setup(test_unknown_names, setup),
 		cmocka_unit_test_setup(test_a_queue_needs_a_name, setup),
+		cmocka_unit_test_setup(test_devices_by_name, setup),
 		cmocka_unit_test_setup(test_log_levels, setup),
 		cmocka_unit_test_setup(test_list, setup),
 		cmocka_unit_test_setup(test_device_list, setup),

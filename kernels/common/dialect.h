@@ -44,6 +44,7 @@ typedef ulong uint64_t;
 #define FKMI_LOCAL_ARRAY(type, name, count) __local type name[count]
 #define FKMI_ARG(type, name) __global char *name##_base, long name##_offset
 #define FKMI_USE(type, name) __global type *name = (__global type *)(name##_base + name##_offset)
+#define FKMI_UNROLL
 #define FKMI_LOCKSTEP 1
 #define FKMI_BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
 #define FKMI_BARRIER_ALL() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
@@ -186,6 +187,7 @@ FKMI_INLINE float fkmi_multiply_add(float a, float b, float c)
 #define FKMI_KERNEL_OF(items) extern "C" __global__ void __launch_bounds__(items)
 #define FKMI_KERNEL FKMI_KERNEL_OF(FKMI_GROUP)
 #define FKMI_KERNEL_ABREAST(groups) extern "C" __global__ void __launch_bounds__(FKMI_GROUP, groups)
+#define FKMI_UNROLL _Pragma("unroll")
 #define FKMI_LOCKSTEP 32
 #define FKMI_LOCAL_ARRAY(type, name, count) __shared__ type name[count]
 /* CUDA and HIP only: a function of a lane that is a member, and the local memory that a launch asks for. */

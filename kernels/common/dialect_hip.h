@@ -39,6 +39,7 @@ typedef unsigned fkmi_uint4 __attribute__((ext_vector_type(4)));
 							  visibility("protected"))) void
 #define FKMI_KERNEL FKMI_KERNEL_OF(FKMI_GROUP)
 #define FKMI_KERNEL_ABREAST(groups) FKMI_KERNEL
+#define FKMI_UNROLL _Pragma("unroll")
 #define FKMI_LOCKSTEP 32
 #define FKMI_LOCAL_ARRAY(type, name, count) __attribute__((shared)) type name[count]
 /* A function of a lane that is a member, and the local memory that a launch asks for. */

@@ -343,7 +343,7 @@ struct fkmi_summing {
 struct fkmi_cluster_sum {
 	double rounder[FKMI_SUM_COLUMNS];
 	int64_t bits[FKMI_SUM_COLUMNS], weight;
-	int32_t cluster, rows;
+	int32_t cluster, rows, taken; /* taken: of the rows; only if all weights are 1, and then there is no weight */
 };
 
 /* What is read of a row: the item's columns, and what they are multiplied by. */
@@ -379,6 +379,7 @@ FKMI_INLINE void fkmi_read_part(const struct fkmi_summing *s, uint32_t entry, st
 	} else {
 		for (int v = 0; v < 4; v++)
 			part->words[v] = 0;
+		FKMI_UNROLL
 		for (int v = 0; v < 4 && s->read_bytes == 8; v += 2) {
 			if (4 * v < s->columns * element) {
 				const uint2 read = *(FKMI_GLOBAL const uint2 *)(from + 4 * v);
@@ -386,9 +387,11 @@ FKMI_INLINE void fkmi_read_part(const struct fkmi_summing *s, uint32_t entry, st
 				part->words[v + 1] = read.y;
 			}
 		}
+		FKMI_UNROLL
 		for (int v = 0; v < 4 && s->read_bytes == 4; v++)
 			if (v < s->columns)
 				part->words[v] = ((FKMI_GLOBAL const uint32_t *)from)[v];
+		FKMI_UNROLL
 		for (int v = 0; v < 8 && s->read_bytes == 2; v++)
 			if (v < s->columns)
 				part->words[v / 2] |= (uint32_t)((FKMI_GLOBAL const uint16_t *)from)[v] << v % 2 * 16;
@@ -407,24 +410,29 @@ FKMI_INLINE double fkmi_column(const uint32_t *words, int v, int32_t dtype)
 	return (double)fkmi_bits_float(v % 2 != 0 ? words[v / 2] & 0xffff0000u : words[v / 2] << 16);
 }
 
-FKMI_INLINE void fkmi_add_part(struct fkmi_cluster_sum *c, uint32_t entry, const struct fkmi_row_part *part,
-							   double weight_scale, int32_t dtype, bool plain)
+/* Adds the rows, `count` of them, of which those in takes are taken. */
+FKMI_INLINE void fkmi_add_parts(struct fkmi_cluster_sum *c, const struct fkmi_row_part *part, int count, uint32_t takes,
+								double weight_scale, int32_t dtype, bool plain)
 {
-	const bool takes = (entry & FKMI_TAKES) != 0;
-	const double sign = takes ? -1.0 : 1.0;
-	for (int v = 0; v < FKMI_SUM_BYTES / (dtype == FKMI_TYPE_F32 ? 4 : 2); v++) {
-		const double x = fkmi_column(part->words, v, dtype), value = plain ? x : part->w * (x * part->factor);
-		c->bits[v] += fkmi_double_bits(fma(value, sign, c->rounder[v]));
+	for (int r = 0; r < count; r++) {
+		const double sign = fkmi_bits_double((int64_t)((uint64_t)(0x3ff00000u | (takes >> r & 1) << 31) << 32));
+		for (int v = 0; v < FKMI_SUM_BYTES / (dtype == FKMI_TYPE_F32 ? 4 : 2); v++) {
+			const double x = fkmi_column(part[r].words, v, dtype), value = plain ? x : part[r].w * (x * part[r].factor);
+			c->bits[v] += fkmi_double_bits(fma(value, sign, c->rounder[v]));
+		}
+		if (!plain)
+			c->weight += fkmi_rint(part[r].w * weight_scale * sign);
+		else
+			c->taken += (int32_t)(takes >> r & 1);
 	}
-	c->weight += plain ? (takes ? -1 : 1) : fkmi_rint(part->w * weight_scale * sign);
-	c->rows++;
+	c->rows += count;
 }
 
 /*
  * Adds the sums of the cluster to memory and zeroes them. Items in lockstep that share the entries exchange sums first,
  * so that neighbours add to neighbouring places: memory takes those together.
  */
-FKMI_INLINE void fkmi_flush_sums(const struct fkmi_summing *s, struct fkmi_cluster_sum *c, int32_t dtype)
+FKMI_INLINE void fkmi_flush_sums(const struct fkmi_summing *s, struct fkmi_cluster_sum *c, int32_t dtype, bool plain)
 {
 	const int each = FKMI_SUM_BYTES / (dtype == FKMI_TYPE_F32 ? 4 : 2);
 	const int sharing = s->call->lanes < FKMI_LOCKSTEP ? s->call->lanes : FKMI_LOCKSTEP;
@@ -449,28 +457,44 @@ FKMI_INLINE void fkmi_flush_sums(const struct fkmi_summing *s, struct fkmi_clust
 		for (int j = lane; j < columns; j += present)
 			fkmi_add64(&to[j], stage[j / each * FKMI_SUM_STAGE + j % each]);
 	if (s->column == 0)
-		fkmi_add64(&s->call->weight_sums[cluster], c->weight);
+		fkmi_add64(&s->call->weight_sums[cluster], plain ? c->rows - 2 * c->taken : c->weight);
 	c->weight = 0;
 	c->rows = 0;
+	c->taken = 0;
 }
 
-/* Entries at .. of the piece; past its end, the last one again. */
+/* Four entries from `at` on; past the end of the piece, the last one again. */
 FKMI_INLINE void fkmi_load_entries(const struct fkmi_summing *s, int32_t at, uint32_t *entry)
 {
-	if (at + FKMI_SUM_AHEAD <= s->count) {
+	if (at + 4 <= s->count) {
 		const uint4 read = *(FKMI_GLOBAL const uint4 *)(s->list + at);
 		entry[0] = read.x;
 		entry[1] = read.y;
 		entry[2] = read.z;
 		entry[3] = read.w;
 	} else {
-		for (int r = 0; r < FKMI_SUM_AHEAD; r++)
+		for (int r = 0; r < 4; r++)
 			entry[r] = s->list[at + r < s->count ? at + r : s->count - 1];
 	}
 }
 
+/* Reads the rows of four entries; returns which of them take. */
+FKMI_INLINE uint32_t fkmi_read_parts(const struct fkmi_summing *s, const uint32_t *entry, struct fkmi_row_part *part,
+									 int32_t dtype, bool plain)
+{
+	uint32_t takes = 0;
+	for (int r = 0; r < 4; r++) {
+		fkmi_read_part(s, entry[r], &part[r], dtype, plain);
+		takes |= (entry[r] & FKMI_TAKES) >> (31 - r);
+	}
+	return takes;
+}
+
+/* Entries go through in fours, of which as many are on their way as registers hold. */
 FKMI_INLINE void fkmi_sum_piece(const struct fkmi_summing *s, int32_t dtype, bool plain)
 {
+	enum { MOST = 2 };
+	const int fours = plain ? MOST : 1;
 	const double weight_scale =
 		plain ? 1 : fkmi_bits_double(s->call->state[s->b * FKMI_STATE_MEMBERS + FKMI_STATE_WEIGHT_SCALE]);
 	struct fkmi_cluster_sum c;
@@ -478,38 +502,47 @@ FKMI_INLINE void fkmi_sum_piece(const struct fkmi_summing *s, int32_t dtype, boo
 		c.rounder[v] = fkmi_rounder(v < s->columns ? s->call->scale[s->b * s->call->points.d + s->column + v] : 1.0);
 		c.bits[v] = 0;
 	}
-	c.weight = c.cluster = c.rows = 0;
-	uint32_t entry[FKMI_SUM_AHEAD], next[FKMI_SUM_AHEAD];
-	struct fkmi_row_part part[FKMI_SUM_AHEAD];
-	fkmi_load_entries(s, 0, entry);
-	fkmi_load_entries(s, FKMI_SUM_AHEAD, next);
-	for (int r = 0; r < FKMI_SUM_AHEAD; r++)
-		fkmi_read_part(s, entry[r], &part[r], dtype, plain);
+	c.weight = c.cluster = c.rows = c.taken = 0;
+	uint32_t entry[4], next[MOST][4], takes[MOST];
+	struct fkmi_row_part part[MOST][4];
+	for (int f = 0; f < fours; f++) {
+		fkmi_load_entries(s, 4 * f, entry);
+		takes[f] = fkmi_read_parts(s, entry, part[f], dtype, plain);
+	}
+	for (int f = 0; f < fours; f++)
+		fkmi_load_entries(s, 4 * (fours + f), next[f]);
 	/* The first entry of a piece begins a cluster as far as this item is concerned. */
 	uint32_t heads = s->heads[0] | 1;
-	for (int32_t at = 0; at < s->count; at += FKMI_SUM_AHEAD) {
-		const int32_t after = at + FKMI_SUM_AHEAD;
-		uint32_t later[FKMI_SUM_AHEAD];
-		fkmi_load_entries(s, after + FKMI_SUM_AHEAD, later);
+	for (int32_t at0 = 0; at0 < s->count; at0 += 4 * fours) {
+		const int32_t after = at0 + 4 * fours;
 		const uint32_t next_heads = after < s->count ? s->heads[after / 32] : 0;
-		for (int r = 0; r < FKMI_SUM_AHEAD; r++) {
-			if (at + r < s->count) {
-				if ((heads >> (at + r) % 32 & 1) != 0) {
-					if (c.rows > 0)
-						fkmi_flush_sums(s, &c, dtype);
-					const bool takes = (entry[r] & FKMI_TAKES) != 0;
-					const int64_t row = s->b * s->call->points.n + s->call->row + fkmi_entry_row(entry[r]);
-					c.cluster = (takes ? s->call->previous : s->call->labels)[row];
+		FKMI_UNROLL
+		for (int f = 0; f < fours; f++) {
+			const int32_t at = at0 + 4 * f;
+			const uint32_t begins = heads >> at % 32 & 15;
+			if (begins == 0 && at + 4 <= s->count) {
+				fkmi_add_parts(&c, part[f], 4, takes[f], weight_scale, dtype, plain);
+			} else {
+				FKMI_UNROLL
+				for (int r = 0; r < 4; r++) {
+					if (at + r < s->count) {
+						if ((begins >> r & 1) != 0) {
+							if (c.rows > 0)
+								fkmi_flush_sums(s, &c, dtype, plain);
+							const int64_t row =
+								s->b * s->call->points.n + s->call->row + fkmi_entry_row(s->list[at + r]);
+							c.cluster = ((takes[f] >> r & 1) != 0 ? s->call->previous : s->call->labels)[row];
+						}
+						fkmi_add_parts(&c, &part[f][r], 1, takes[f] >> r, weight_scale, dtype, plain);
+					}
 				}
-				fkmi_add_part(&c, entry[r], &part[r], weight_scale, dtype, plain);
 			}
-			fkmi_read_part(s, next[r], &part[r], dtype, plain);
-			entry[r] = next[r];
-			next[r] = later[r];
+			takes[f] = fkmi_read_parts(s, next[f], part[f], dtype, plain);
+			fkmi_load_entries(s, at + 8 * fours, next[f]);
 		}
 		heads = next_heads;
 	}
-	fkmi_flush_sums(s, &c, dtype);
+	fkmi_flush_sums(s, &c, dtype, plain);
 }
 
 FKMI_INLINE void fkmi_sum_entries(const struct fkmi_sum_call *a, int32_t dtype, bool plain)

@@ -23,6 +23,7 @@ struct alignas(16) float4 {
 #define FKMI_LANE
 #define FKMI_KERNEL extern "C" void
 #define FKMI_KERNEL_ABREAST(groups) FKMI_KERNEL
+#define FKMI_UNROLL
 #define FKMI_LOCKSTEP 32
 #define FKMI_GLOBAL
 #define FKMI_LOCAL

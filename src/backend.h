@@ -72,6 +72,7 @@ struct fkmi_tile {
 	int64_t local_bytes;
 	double multiply_adds_per_second; /* per unit, rough, inner loop only: for ranking */
 	double seconds_per_tile;         /* overhead per tile of points, rough */
+	double seconds_per_chunk;        /* overhead per chunk: launches, waits, rough */
 	uint32_t unranged;               /* of dtypes: reads these points without knowing their range */
 	bool portable; /* of the backends that share backends/gpu: it takes the operands of kernels/common/filter.h */
 };
@@ -101,12 +102,14 @@ struct fkmi_plan {
 	const struct fkmi_tile *tile;
 	int64_t chunk_rows;    /* rows of each problem per call of a step with a span */
 	bool fused;            /* assign() also makes the sums */
+	bool whole;            /* iterate() takes the place of the steps of an iteration */
 	int64_t scratch_bytes; /* of the backend, see scratch_bytes() */
 	double seconds;        /* estimate of one iteration */
 };
 
-/* Per-problem scalars in device memory, [b]. The core sets them at the start of a call (to 0, indices to -1) and
- * downloads them. Counters that a step "adds" to grow over the whole call; the core takes differences. */
+/* Per-problem scalars in device memory, [b]. The core sets them at the start of a call (to 0, indices to -1, but for
+ * what is said at a member) and downloads them. Counters that a step "adds" to grow over the whole call; the core takes
+ * differences. */
 struct fkmi_state {
 	int64_t bad_point;                 /* check_points: lowest i * d + j that is not finite, or -1 */
 	int64_t bad_weight;                /* check_weights: lowest row that is negative or not finite, or -1 */
@@ -119,12 +122,13 @@ struct fkmi_state {
 	int64_t empty;                     /* finish: clusters with W = 0 before relocation */
 	int64_t first_empty;               /* finish: the lowest of them, or -1 */
 	double shift;                      /* finish: section 3.5 */
-	double weight_max;                 /* check_weights: wmax; the core sets 1 without weights */
-	double weight_min;                 /* check_weights */
+	double weight_max;                 /* check_weights raises: wmax; the core sets 1 without weights */
+	double weight_min;                 /* check_weights lowers; the core sets infinity with weights */
 	double point_max;                  /* grids: max |x_ij| of the problem (1 for cosine) */
 	double weight_scale;               /* grids: 2^gw (1 without weights) */
 	int64_t inertia_high, inertia_low; /* distances adds: section 5's H and T */
 	double inertia_scale;              /* distances: 2^g of section 5 */
+	int64_t meetings;                  /* the backend's: groups of a kernel that wait for each other */
 };
 
 /* All arrays of one call. Refs are into workspace or the caller's memory. */
@@ -140,7 +144,7 @@ struct fkmi_job {
 
 	struct fkmi_ref active;       /* int32 [b], written by the core */
 	struct fkmi_ref state;        /* struct fkmi_state [b] */
-	struct fkmi_ref column_min;   /* f64 [b, d]; check_points. Euclidean only, else none */
+	struct fkmi_ref column_min;   /* f64 [b, d]; once grids is done. Euclidean only, else none */
 	struct fkmi_ref column_max;   /* f64 [b, d] */
 	struct fkmi_ref column_scale; /* f64 [b, d]; grids: 2^g_j */
 	struct fkmi_ref variance;     /* f64 [b, d]; variances; none unless a relative tolerance needs it */
@@ -215,6 +219,11 @@ struct fkmi_backend {
 	int64_t (*scratch_bytes)(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 							 const struct fkmi_plan *plan); /* plan->tile, chunk_rows and fused are set; -1: cannot */
 	bool (*fuses)(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile);
+	/* Whether the step iterate() exists for a tile, where one chunk takes all rows. May be NULL. */
+	bool (*iterates)(const struct fkmi_tile *tile);
+	/* Why a tile cannot take a problem that its own numbers allow, a phrase; NULL: it can. May be NULL. */
+	const char *(*refuses)(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+						   const struct fkmi_tile *tile);
 
 	/* What the compiler made of a tile's kernel. Optional. */
 	enum fkm_status (*kernel_facts)(struct fkmi_device *device, const char *kernel, struct fkmi_kernel_facts *facts);
@@ -230,10 +239,10 @@ struct fkmi_backend {
 	enum fkm_status (*wait)(struct fkmi_device *device); /* until everything enqueued is done */
 
 	/* Setting up: once per call. */
-	enum fkm_status (*check_points)(struct fkmi_device *, const struct fkmi_job *); /* column_min, _max; bad_point */
+	enum fkm_status (*check_points)(struct fkmi_device *, const struct fkmi_job *); /* bad_point */
 	enum fkm_status (*check_weights)(struct fkmi_device *, const struct fkmi_job *);
 	enum fkm_status (*row_norms)(struct fkmi_device *, const struct fkmi_job *); /* cosine */
-	enum fkm_status (*grids)(struct fkmi_device *, const struct fkmi_job *);     /* section 2 */
+	enum fkm_status (*grids)(struct fkmi_device *, const struct fkmi_job *);     /* section 2; column_min, _max */
 	enum fkm_status (*variances)(struct fkmi_device *, const struct fkmi_job *); /* section 4; uses scratch */
 
 	/* Centroids. */
@@ -267,6 +276,11 @@ struct fkmi_backend {
 	enum fkm_status (*relocate)(struct fkmi_device *, const struct fkmi_job *);
 	/* New centroids in place, shift; sets empty and first_empty unless relocate did (policy RELOCATE). */
 	enum fkm_status (*finish)(struct fkmi_device *, const struct fkmi_job *);
+
+	/* Where plan.whole: `count` iterations, all that the steps above do in each. anew: whatever labels and sums hold,
+	 * labels count as -1 and sums as 0; else the sums are those of the labels. The state is left as by the last
+	 * iteration. */
+	enum fkm_status (*iterate)(struct fkmi_device *, const struct fkmi_job *, bool anew, int32_t count);
 
 	/* Results. */
 	enum fkm_status (*distances)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_span);

@@ -179,6 +179,16 @@ static enum fkm_status update_centroids(struct fkmi_work *work)
 	return FKM_OK;
 }
 
+/* `count` iterations after those done; more than one only where they are whole. */
+static enum fkm_status run_iterations(struct fkmi_work *work, int32_t done, enum fkmi_accumulate accumulate,
+									  int32_t count)
+{
+	if (work->job.plan.whole)
+		return fkmi_work_iterate(work, done == 0, count);
+	FKMI_TRY(fkmi_work_assign(work, accumulate));
+	return update_centroids(work);
+}
+
 static bool relocated_any(const struct fkmi_work *work)
 {
 	for (int64_t b = 0; b < work->request.problem.b; b++)
@@ -189,26 +199,29 @@ static bool relocated_any(const struct fkmi_work *work)
 
 static enum fkm_status iterate(struct fit *fit, int32_t run)
 {
+	enum { MOST_AT_ONCE = 256 }; /* so that no kernel runs for long */
 	struct fkmi_work *work = fit->work;
 	const struct fkm_fit_params *params = &work->request.params;
 	const int64_t b_count = work->request.problem.b;
 	enum fkmi_accumulate accumulate = FKMI_ACCUMULATE_FULL;
 	if (fit->watches)
 		FKMI_TRY(fkmi_work_states(work));
-	for (int32_t i = 1; i <= params->max_iter && !fit->cancelled; i++) {
+	const int32_t at_once = fit->watches || !work->job.plan.whole ? 1 : MOST_AT_ONCE;
+	for (int32_t done = 0; done < params->max_iter && !fit->cancelled;) {
 		double before = fkmi_now();
-		FKMI_TRY(fkmi_work_assign(work, accumulate));
-		FKMI_TRY(update_centroids(work));
+		const int32_t left = params->max_iter - done, step = left < at_once ? left : at_once;
+		FKMI_TRY(run_iterations(work, done, accumulate, step));
 		accumulate = FKMI_ACCUMULATE_DELTA;
+		done += step;
 		if (!fit->watches)
 			continue;
 		FKMI_TRY(fkmi_work_states(work));
 		if (params->empty == FKM_EMPTY_ERROR)
-			FKMI_TRY(refuse_empty(fit, i));
+			FKMI_TRY(refuse_empty(fit, done));
 		if (!work->device->limits.restores_sums && relocated_any(work))
 			accumulate = FKMI_ACCUMULATE_FULL;
-		int64_t going = judge(fit, i);
-		if (params->progress != NULL && report(fit, run, i, fkmi_now() - before)) {
+		int64_t going = judge(fit, done);
+		if (params->progress != NULL && report(fit, run, done, fkmi_now() - before)) {
 			fit->cancelled = true;
 			for (int64_t b = 0; b < b_count; b++)
 				if (fit->running[b])
@@ -216,8 +229,7 @@ static enum fkm_status iterate(struct fit *fit, int32_t run)
 		}
 		if (going == 0)
 			break;
-		if (memcmp(fit->running, work->active, (size_t)b_count * sizeof(int32_t)) != 0)
-			FKMI_TRY(fkmi_work_activate(work, fit->running));
+		FKMI_TRY(fkmi_work_activate(work, fit->running));
 	}
 	return FKM_OK;
 }
@@ -253,7 +265,8 @@ static enum fkm_status run_once(struct fit *fit, int32_t run)
 	double before = fkmi_now();
 	FKMI_TRY(fkmi_seed(work, run));
 	work->seconds.seed += fkmi_now() - before;
-	FKMI_TRY(work->backend->fill(work->device, work->job.labels, 0xFF, p->b * p->n * (int64_t)sizeof(int32_t)));
+	if (!work->job.plan.whole || params->max_iter == 0)
+		FKMI_TRY(work->backend->fill(work->device, work->job.labels, 0xFF, p->b * p->n * (int64_t)sizeof(int32_t)));
 	const bool fixed = params->stop == FKM_STOP_FIXED && params->max_iter > 0;
 	for (int64_t b = 0; b < p->b; b++) {
 		fit->running[b] = 1;

@@ -2,6 +2,7 @@
 #include "job.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,11 +239,34 @@ static enum fkm_status upload_inputs(struct fkmi_work *work)
 	return FKM_OK;
 }
 
+/* Uploads `count` equal records, of which `from` has all: a few as they are, the others by copies on the device, for
+ * which nothing ever waits. */
+static enum fkm_status upload_equal(struct fkmi_work *work, struct fkmi_ref to, const void *from, int64_t bytes,
+									int64_t count)
+{
+	enum { FEW_BYTES = 8192 };
+	int64_t done = count < FEW_BYTES / bytes ? count : FEW_BYTES / bytes;
+	FKMI_TRY(work->backend->upload(work->device, to, from, done * bytes));
+	for (int64_t more; done < count; done += more) {
+		more = done < count - done ? done : count - done;
+		FKMI_TRY(work->backend->copy(work->device, fkmi_ref_add(to, done * bytes), to, more * bytes));
+	}
+	return FKM_OK;
+}
+
 enum fkm_status fkmi_work_activate(struct fkmi_work *work, const int32_t *active)
 {
 	const int64_t b = work->request.problem.b;
-	for (int64_t i = 0; i < b; i++)
-		work->active[i] = active == NULL ? 1 : active[i];
+	bool same = true;
+	for (int64_t i = 0; i < b; i++) {
+		const int32_t wanted = active == NULL ? 1 : active[i];
+		same = same && work->active[i] == wanted;
+		work->active[i] = wanted;
+	}
+	if (same) /* which nothing is before the first call */
+		return FKM_OK;
+	if (active == NULL)
+		return upload_equal(work, work->job.active, work->active, (int64_t)sizeof(int32_t), b);
 	return work->backend->upload(work->device, work->job.active, work->active, b * (int64_t)sizeof(int32_t));
 }
 
@@ -309,10 +333,10 @@ static enum fkm_status set_up(struct fkmi_work *work)
 											  .bad_centroid = -1,
 											  .bad_label = -1,
 											  .first_empty = -1,
-											  .weight_max = 1,
-											  .weight_min = 1,
+											  .weight_max = p->weighted ? 0 : 1,
+											  .weight_min = p->weighted ? HUGE_VAL : 1,
 											  .weight_scale = 1};
-	FKMI_TRY(backend->upload(work->device, job->state, work->states, p->b * (int64_t)sizeof *work->states));
+	FKMI_TRY(upload_equal(work, job->state, work->states, (int64_t)sizeof *work->states, p->b));
 	FKMI_TRY(fkmi_work_activate(work, NULL));
 	if (!p->unranged)
 		FKMI_TRY(backend->check_points(work->device, job));
@@ -419,6 +443,14 @@ enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate ac
 			before = accumulated;
 		}
 	}
+	return FKM_OK;
+}
+
+enum fkm_status fkmi_work_iterate(struct fkmi_work *work, bool anew, int32_t count)
+{
+	double before = fkmi_now();
+	FKMI_TRY(work->backend->iterate(work->device, &work->job, anew, count));
+	work->seconds.assign += fkmi_now() - before;
 	return FKM_OK;
 }
 

@@ -72,6 +72,9 @@ enum fkm_status fkmi_work_zero_sums(struct fkmi_work *work);
 /* prepare and assign of all active problems; accumulate says what becomes of the sums. */
 enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate accumulate);
 
+/* `count` iterations where the plan says that they are whole. */
+enum fkm_status fkmi_work_iterate(struct fkmi_work *work, bool anew, int32_t count);
+
 /* Distances (where wanted) and the inertia of each active problem into inertia[b] (NULL: not wanted). */
 enum fkm_status fkmi_work_inertia(struct fkmi_work *work, double *inertia);
 

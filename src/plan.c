@@ -32,9 +32,9 @@ static int64_t divide_up(int64_t a, int64_t b)
 
 /*
  * Seconds of one iteration, rough: multiplying and reading overlap, but for an eighth of the shorter, and each tile of
- * points costs its overhead. (Without that eighth all kernels would tie wherever memory is the limit.) Tiles are dealt
- * to the units in rounds, chunk by chunk, and a ragged tile costs a whole one. In doubles, where no product can
- * overflow.
+ * points costs its overhead, and so does each chunk. (Without that eighth all kernels would tie wherever memory is the
+ * limit.) Tiles are dealt to the units in rounds, chunk by chunk, and a ragged tile costs a whole one. In doubles, where
+ * no product can overflow.
  */
 static double estimate(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 					   const struct fkmi_plan *plan)
@@ -54,7 +54,8 @@ static double estimate(const struct fkmi_limits *limits, const struct fkmi_probl
 	double bytes =
 		(double)problem->b * (double)problem->n * (double)problem->d * (double)fkmi_dtype_bytes(problem->dtype);
 	double reading = limits->bytes_per_second > 0 ? bytes / limits->bytes_per_second : 0;
-	return fmax(multiplying, reading) + fmin(multiplying, reading) / 8 + rounds * tile->seconds_per_tile;
+	return fmax(multiplying, reading) + fmin(multiplying, reading) / 8 + rounds * tile->seconds_per_tile +
+		   (double)divide_up(problem->n, plan->chunk_rows) * tile->seconds_per_chunk;
 }
 
 /* ---- legality -------------------------------------------------------------------------------------------------- */
@@ -116,9 +117,13 @@ static bool shape_fits(const struct fkmi_plan_request *request, const struct fkm
 		fkmi_text_add_bytes(reason, tile->local_bytes);
 		fkmi_text_add(reason, ", the device has ");
 		fkmi_text_add_bytes(reason, limits->local_bytes);
-	} else {
-		return size_fits("d", problem->d, tile->d_min, tile->d_max, reason) &&
-			   size_fits("k", problem->k, tile->k_min, tile->k_max, reason);
+	} else if (size_fits("d", problem->d, tile->d_min, tile->d_max, reason) &&
+			   size_fits("k", problem->k, tile->k_min, tile->k_max, reason)) {
+		const struct fkmi_backend *backend = request->backend;
+		const char *refusal = backend->refuses != NULL ? backend->refuses(limits, problem, tile) : NULL;
+		if (refusal == NULL)
+			return true;
+		fkmi_text_add(reason, "%s", refusal);
 	}
 	return false;
 }
@@ -216,6 +221,8 @@ static enum verdict judge(const struct fkmi_plan_request *request, const struct 
 	enum verdict verdict = fit_memory(request, &candidate->plan, &candidate->workspace_bytes, &reason);
 	if (verdict == LEGAL) {
 		candidate->legal = true;
+		candidate->plan.whole = request->problem->fits && candidate->plan.chunk_rows == request->problem->n &&
+								request->backend->iterates != NULL && request->backend->iterates(tile);
 		candidate->seconds = estimate(request->limits, request->problem, &candidate->plan);
 		candidate->plan.seconds = candidate->seconds;
 	}

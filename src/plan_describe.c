@@ -164,7 +164,9 @@ static void print_choice(struct fkmi_text *text, const struct fkmi_plan_request 
 				  plan->chunk_rows == 1 ? "row" : "rows");
 	if (request->problem->fits)
 		fkmi_text_add(text, "sums       %s\n",
-					  plan->fused ? "fused: made in the assignment pass" : "not fused: made in a pass of their own");
+					  plan->whole   ? "made by the kernel that runs whole iterations"
+					  : plan->fused ? "fused: made in the assignment pass"
+									: "not fused: made in a pass of their own");
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------- */

@@ -213,6 +213,37 @@ STEP(distances, (struct fkmi_device * device, const struct fkmi_job *job, struct
 STEP(sort, (struct fkmi_device * device, const struct fkmi_job *job, struct fkmi_ref order, struct fkmi_ref offsets),
 	 job, order, offsets)
 
+static enum fkm_status iterate_once(struct fkmi_device *cpu, const struct fkmi_job *job)
+{
+	const struct fkmi_problem *p = &job->problem;
+	const struct fkmi_span all = {0, p->n};
+	const enum fkmi_accumulate fused = job->plan.fused ? FKMI_ACCUMULATE_FULL : FKMI_ACCUMULATE_NONE;
+
+	FKMI_TRY(fkmi_backend_cpu.fill(cpu, job->sums, 0, p->b * p->k * p->d * 8));
+	FKMI_TRY(fkmi_backend_cpu.fill(cpu, job->weight_sums, 0, p->b * p->k * 8));
+	FKMI_TRY(fkmi_backend_cpu.prepare(cpu, job));
+	FKMI_TRY(fkmi_backend_cpu.assign(cpu, job, all, fused));
+	if (!job->plan.fused)
+		FKMI_TRY(fkmi_backend_cpu.accumulate(cpu, job, all, FKMI_ACCUMULATE_FULL));
+	if (p->empty == FKM_EMPTY_RELOCATE)
+		FKMI_TRY(fkmi_backend_cpu.relocate(cpu, job));
+	return fkmi_backend_cpu.finish(cpu, job);
+}
+
+static enum fkm_status fake_iterate(struct fkmi_device *device, const struct fkmi_job *job, bool anew, int32_t count)
+{
+	FKMI_TRY(enter("iterate"));
+	check_job(device, "iterate", job);
+	fake.iterate_calls++;
+	if (!job->plan.whole || job->plan.chunk_rows != job->problem.n || count < 1)
+		violate("iterate", "the plan does not say so, or there is nothing to do");
+	if (anew)
+		FKMI_TRY(fkmi_backend_cpu.fill(cpu_of(device), job->labels, 0xFF, job->problem.b * job->problem.n * 4));
+	for (int32_t i = 0; i < count; i++)
+		FKMI_TRY(iterate_once(cpu_of(device), job));
+	return FKM_OK;
+}
+
 /* ---- the device ---- */
 
 static enum fkm_status fake_list(struct fkm_device_info *infos, int32_t capacity, int32_t *count)
@@ -261,6 +292,12 @@ static const struct fkmi_tile *fake_tiles(int32_t *count)
 	return fkmi_backend_cpu.tiles(count);
 }
 
+static bool fake_iterates(const struct fkmi_tile *tile)
+{
+	(void)tile;
+	return fake.whole;
+}
+
 static int64_t fake_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 								  const struct fkmi_plan *plan)
 {
@@ -281,6 +318,7 @@ const struct fkmi_backend fake_backend = {
 	.tiles = fake_tiles,
 	.scratch_bytes = fake_scratch_bytes,
 	.fuses = fake_fuses,
+	.iterates = fake_iterates,
 	.alloc = fake_alloc,
 	.free = fake_free,
 	.upload = fake_upload,
@@ -304,6 +342,7 @@ const struct fkmi_backend fake_backend = {
 	.accumulate = fake_accumulate,
 	.relocate = fake_relocate,
 	.finish = fake_finish,
+	.iterate = fake_iterate,
 	.distances = fake_distances,
 	.count = fake_count,
 	.sort = fake_sort,

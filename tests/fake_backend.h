@@ -18,6 +18,8 @@ struct fake {
 	int64_t violations;      /* of the rules in backend.h */
 	char violation[160];     /* the last one */
 	bool lost;               /* FKM_ERROR_DEVICE_LOST was returned */
+	bool whole;              /* iterations are whole: set it after fake_context */
+	int64_t iterate_calls;
 };
 extern struct fake fake;
 

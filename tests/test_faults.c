@@ -195,6 +195,43 @@ static void test_staging(void **state)
 	}
 }
 
+/* Whole iterations by the backend give the bits of steps, and as many are asked for at a time as can be. */
+static void test_whole_iterations(void **state)
+{
+	enum { LONG = 600, LONG_CALLS = 3 }; /* of at most 256 */
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(scenarios) / sizeof(*scenarios); i++) {
+		const struct scenario *scenario = &scenarios[i / 2];
+		const bool fixed = i % 2;
+		struct stage stage;
+
+		stage_make(&stage, scenario);
+		stage.params.chunk_rows = 0;
+		if (fixed) {
+			stage.params.stop = FKM_STOP_FIXED;
+			stage.params.empty = FKM_EMPTY_KEEP;
+			stage.params.max_iter = LONG;
+		}
+		struct fkm_context *context = open_context(&own_memory);
+		expect_ok(run(scenario, context, &stage));
+		struct snapshot snapshot = snapshot_take(&stage);
+		assert_int_equal(fake.iterate_calls, 0);
+		fake.whole = true;
+		expect_ok(run(scenario, context, &stage));
+		snapshot_compare(&snapshot, &stage);
+		if (scenario->call != CALL_FIT)
+			assert_int_equal(fake.iterate_calls, 0);
+		else if (fixed)
+			assert_int_equal(fake.iterate_calls, LONG_CALLS * stage.params.n_init);
+		else
+			assert_true(fake.iterate_calls > 0);
+		expect_no_violation();
+		fkm_context_destroy(context);
+		snapshot_free(&snapshot);
+		stage_free(&stage);
+	}
+}
+
 static void fail_every_call(const struct scenario *scenario, const struct fkmi_limits *limits, enum fkm_status fail_as)
 {
 	struct fkm_context *context = open_context(limits);
@@ -311,11 +348,9 @@ static void test_budget(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_staging),
-		cmocka_unit_test(test_backend_error),
-		cmocka_unit_test(test_backend_error_in_host_memory),
-		cmocka_unit_test(test_out_of_memory),
-		cmocka_unit_test(test_device_lost),
+		cmocka_unit_test(test_staging),       cmocka_unit_test(test_whole_iterations),
+		cmocka_unit_test(test_backend_error), cmocka_unit_test(test_backend_error_in_host_memory),
+		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_device_lost),
 		cmocka_unit_test(test_budget),
 	};
 

@@ -52,6 +52,7 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 	 .seconds_per_tile = (most) == 16  ? 6e-6                                                                          \
 						 : (most) < 64 ? 4e-6                                                                          \
 									   : 1.5e-6,                                                                       \
+	 .seconds_per_chunk = FKMI_GPU_SECONDS_PER_CHUNK,                                                                  \
 	 .unranged = (without_range)},
 #define DIRECT_TILE(id, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                       \
 	TILE("sm90-", id, d_least, d_most, k_least, 1u << FKM_F16 | 1u << FKM_BF16, points, centroids,                     \

@@ -23,7 +23,8 @@ enum { ALIGNMENT = 256, WARPS = FKMI_SPLIT_THREADS / 32 };
 	 .local_bytes = FKMI_SPLIT_CHUNK_BYTES + FKMI_SPLIT_SETS_BYTES + FKMI_SPLIT_ROWS_BYTES(most_dims) +                \
 					FKMI_SPLIT_MOVES_BYTES + 8 * FKMI_LOCAL_SUMS,                                                      \
 	 .multiply_adds_per_second = (most_dims) == 4 ? 3.0e11 : 2.2e11,                                                   \
-	 .seconds_per_tile = 1.5e-6},
+	 .seconds_per_tile = 1.5e-6,                                                                                       \
+	 .seconds_per_chunk = FKMI_GPU_SECONDS_PER_CHUNK},
 const struct fkmi_tile fkmi_cuda_split_tiles[] = {FKMI_SPLIT_SHAPES(TILE)};
 const int32_t fkmi_cuda_split_tile_count = sizeof fkmi_cuda_split_tiles / sizeof fkmi_cuda_split_tiles[0];
 

@@ -31,7 +31,8 @@ const struct fkmi_gpu_matrix_shape *fkmi_gpu_matrix_shape(const struct fkmi_tile
 	 .local_bytes =                                                                                                    \
 		 FKMI_MATRIX_LOCAL_BYTES(steps, FKMI_MATRIX_##family##_POINTS, FKMI_GPU_MATRIX_CENTROIDS(steps, family)),      \
 	 .multiply_adds_per_second = (rate) * ((steps) == 0 ? 0.7 : (steps) / 8.0),                                        \
-	 .seconds_per_tile = 1.5e-5},
+	 .seconds_per_tile = 1.5e-5,                                                                                       \
+	 .seconds_per_chunk = FKMI_GPU_SECONDS_PER_CHUNK},
 #define FKMI_GPU_MATRIX_CENTROIDS(steps, family)                                                                       \
 	FKMI_MATRIX_CENTROIDS(steps, FKMI_MATRIX_##family##_RESIDENT, FKMI_MATRIX_##family##_STREAMED)
 

@@ -109,6 +109,9 @@ enum fkm_status fkmi_gpu_sort(struct fkmi_device *device, const struct fkmi_job 
 	.relocate = fkmi_gpu_relocate, .finish = fkmi_gpu_finish, .distances = fkmi_gpu_distances,                         \
 	.count = fkmi_gpu_count, .sort = fkmi_gpu_sort
 
+/* Of an iteration by steps, for ranking: some twenty launches. */
+#define FKMI_GPU_SECONDS_PER_CHUNK 50e-6
+
 /* The entry in a backend's tile table of the tile that every module of kernels/common/kernels.h has, and the bytes of
  * scratch that the steps need. */
 extern const struct fkmi_tile fkmi_gpu_portable_tile;

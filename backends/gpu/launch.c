@@ -26,6 +26,7 @@ FKMI_MEMBER_IS(weight_scale, FKMI_STATE_WEIGHT_SCALE);
 FKMI_MEMBER_IS(inertia_high, FKMI_STATE_INERTIA_HIGH);
 FKMI_MEMBER_IS(inertia_low, FKMI_STATE_INERTIA_LOW);
 FKMI_MEMBER_IS(inertia_scale, FKMI_STATE_INERTIA_SCALE);
+FKMI_MEMBER_IS(meetings, FKMI_STATE_MEETINGS);
 _Static_assert(sizeof(struct fkmi_state) == 8 * FKMI_STATE_MEMBERS, "struct fkmi_state");
 _Static_assert((int)FKM_F16 == FKMI_TYPE_F16 && (int)FKM_BF16 == FKMI_TYPE_BF16 && (int)FKM_F32 == FKMI_TYPE_F32 &&
 				   (int)FKM_F64 == FKMI_TYPE_F64,

@@ -18,6 +18,7 @@ const struct fkmi_tile fkmi_gpu_portable_tile = {
 	.local_bytes = 30 << 10,
 	.multiply_adds_per_second = 1e11,
 	.seconds_per_tile = 5e-6,
+	.seconds_per_chunk = FKMI_GPU_SECONDS_PER_CHUNK,
 	.portable = true,
 };
 

@@ -101,10 +101,6 @@ static inline struct fkmi_ref fkmi_gpu_scratch(const struct fkmi_job *job, int64
 
 /* ---- shared by steps ---- */
 
-/* steps_setup.c: a member of the state in which kernels seek a lowest index: before, and after. */
-enum fkm_status fkmi_gpu_seek_begin(struct fkmi_device *device, const struct fkmi_job *job, int32_t member);
-enum fkm_status fkmi_gpu_seek_end(struct fkmi_device *device, const struct fkmi_job *job, int32_t member);
-
 /* steps_results.c: D of the rows of those problems to their own centroids, into distances; largest (none: no inertia)
  * as in kernels/common/results.h. */
 enum fkm_status fkmi_gpu_take_distances(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref active,

@@ -8,7 +8,6 @@ enum fkm_status fkmi_gpu_load_centroids(struct fkmi_device *device, const struct
 {
 	const struct fkmi_problem *p = &job->problem;
 	const int64_t blocks = fkmi_gpu_divide_up(p->k, FKMI_OCTETS);
-	FKMI_TRY(fkmi_gpu_seek_begin(device, job, FKMI_STATE_BAD_CENTROID));
 	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_load_centroids");
 	fkmi_gpu_add_ref(&call, from);
 	fkmi_gpu_add_i32(&call, dtype);
@@ -21,8 +20,7 @@ enum fkm_status fkmi_gpu_load_centroids(struct fkmi_device *device, const struct
 	fkmi_gpu_add_i64(&call, p->d);
 	fkmi_gpu_add_i64(&call, blocks);
 	fkmi_gpu_add_i64(&call, p->b);
-	FKMI_TRY(fkmi_gpu_run(&call, p->b * blocks));
-	return fkmi_gpu_seek_end(device, job, FKMI_STATE_BAD_CENTROID);
+	return fkmi_gpu_run(&call, p->b * blocks);
 }
 
 enum fkm_status fkmi_gpu_round_centroids(struct fkmi_device *device, const struct fkmi_job *job)

@@ -49,9 +49,12 @@ enum fkm_status fkmi_gpu_distances(struct fkmi_device *device, const struct fkmi
 
 enum fkm_status fkmi_gpu_count(struct fkmi_device *device, const struct fkmi_job *job)
 {
+	enum { LEAST_PIECE = 4 * FKMI_GROUP, MOST_PIECE = 8192, GROUPS_PER_UNIT = 4 };
 	const struct fkmi_problem *p = &job->problem;
-	const int64_t pieces = fkmi_gpu_divide_up(p->n, FKMI_SORT_ROWS);
-	FKMI_TRY(fkmi_gpu_seek_begin(device, job, FKMI_STATE_BAD_LABEL));
+	/* Long pieces write less, but there must be enough of them. */
+	int64_t piece = fkmi_gpu_divide_up(p->b * p->n, (int64_t)device->limits.units * GROUPS_PER_UNIT);
+	piece = piece < LEAST_PIECE ? LEAST_PIECE : piece > MOST_PIECE ? MOST_PIECE : piece;
+	const int64_t pieces = fkmi_gpu_divide_up(p->n, piece);
 	struct fkmi_gpu_call zero = fkmi_gpu_call(device, job, "fkmi_k_zero");
 	fkmi_gpu_add_ref(&zero, job->counts);
 	fkmi_gpu_add_i64(&zero, p->k);
@@ -63,10 +66,10 @@ enum fkm_status fkmi_gpu_count(struct fkmi_device *device, const struct fkmi_job
 	fkmi_gpu_add_ref(&call, job->state);
 	fkmi_gpu_add_i64(&call, p->n);
 	fkmi_gpu_add_i64(&call, p->k);
+	fkmi_gpu_add_i64(&call, piece);
 	fkmi_gpu_add_i64(&call, pieces);
 	fkmi_gpu_add_i64(&call, p->b);
-	FKMI_TRY(fkmi_gpu_run(&call, p->b * pieces));
-	return fkmi_gpu_seek_end(device, job, FKMI_STATE_BAD_LABEL);
+	return fkmi_gpu_run(&call, p->b * pieces);
 }
 
 /* ---- sort ---- */

@@ -2,10 +2,7 @@
 /* The steps check_points, check_weights, row_norms, grids and variances: kernels/common/check.h. */
 #include "steps.h"
 
-enum { PIECES_PER_UNIT = 16, LEAST_PIECE = 256 };
-
-/* FKMI_NONE_YET of kernels/common/check.h. */
-static const int64_t none_yet = INT64_MAX;
+enum { PIECES_PER_UNIT = 16, LEAST_PIECE = 128 };
 
 /* Rows of a group's piece where all groups together should keep the device busy. */
 static int64_t piece_rows(const struct fkmi_device *device, const struct fkmi_problem *p)
@@ -15,52 +12,27 @@ static int64_t piece_rows(const struct fkmi_device *device, const struct fkmi_pr
 	return piece > LEAST_PIECE ? piece : LEAST_PIECE;
 }
 
-static enum fkm_status set_state(struct fkmi_device *device, const struct fkmi_job *job, int32_t member, int64_t value)
-{
-	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_state_set");
-	fkmi_gpu_add_ref(&call, job->state);
-	fkmi_gpu_add_i32(&call, member);
-	fkmi_gpu_add_i64(&call, value);
-	fkmi_gpu_add_i64(&call, job->problem.b);
-	return fkmi_gpu_run_elements(&call, job->problem.b);
-}
-
-enum fkm_status fkmi_gpu_seek_begin(struct fkmi_device *device, const struct fkmi_job *job, int32_t member)
-{
-	return set_state(device, job, member, none_yet);
-}
-
-enum fkm_status fkmi_gpu_seek_end(struct fkmi_device *device, const struct fkmi_job *job, int32_t member)
-{
-	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_state_found");
-	fkmi_gpu_add_ref(&call, job->state);
-	fkmi_gpu_add_i32(&call, member);
-	fkmi_gpu_add_i64(&call, job->problem.b);
-	return fkmi_gpu_run_elements(&call, job->problem.b);
-}
-
 /* ---- check_points ---- */
 
-static enum fkm_status convert_ranges(struct fkmi_device *device, const struct fkmi_job *job, bool opening)
+static enum fkm_status open_ranges(struct fkmi_device *device, const struct fkmi_job *job)
 {
 	const struct fkmi_problem *p = &job->problem;
 	if (job->column_min.base == NULL)
 		return FKM_OK;
-	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_ranges_convert");
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_ranges_open");
 	fkmi_gpu_add_ref(&call, job->column_min);
 	fkmi_gpu_add_ref(&call, job->column_max);
-	fkmi_gpu_add_i32(&call, opening);
 	fkmi_gpu_add_i64(&call, p->d);
 	fkmi_gpu_add_i64(&call, p->b);
 	return fkmi_gpu_run_elements(&call, p->b * p->d);
 }
 
+/* Leaves column_min and column_max as order keys, of which grids makes doubles. */
 enum fkm_status fkmi_gpu_check_points(struct fkmi_device *device, const struct fkmi_job *job)
 {
 	const struct fkmi_problem *p = &job->problem;
 	const int64_t piece = piece_rows(device, p), pieces = fkmi_gpu_divide_up(p->n, piece);
-	FKMI_TRY(fkmi_gpu_seek_begin(device, job, FKMI_STATE_BAD_POINT));
-	FKMI_TRY(convert_ranges(device, job, true));
+	FKMI_TRY(open_ranges(device, job));
 	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_column_ranges");
 	fkmi_gpu_add_points(&call);
 	fkmi_gpu_add_ref(&call, job->column_min);
@@ -71,9 +43,7 @@ enum fkm_status fkmi_gpu_check_points(struct fkmi_device *device, const struct f
 	fkmi_gpu_add_i64(&call, piece);
 	fkmi_gpu_add_i64(&call, pieces);
 	fkmi_gpu_add_i64(&call, p->b);
-	FKMI_TRY(fkmi_gpu_run(&call, p->b * pieces));
-	FKMI_TRY(convert_ranges(device, job, false));
-	return fkmi_gpu_seek_end(device, job, FKMI_STATE_BAD_POINT);
+	return fkmi_gpu_run(&call, p->b * pieces);
 }
 
 /* ---- check_weights ---- */
@@ -82,10 +52,6 @@ enum fkm_status fkmi_gpu_check_weights(struct fkmi_device *device, const struct 
 {
 	const struct fkmi_problem *p = &job->problem;
 	const int64_t piece = piece_rows(device, p), pieces = fkmi_gpu_divide_up(p->n, piece);
-	const int64_t infinity = (int64_t)2047 << 52;
-	FKMI_TRY(fkmi_gpu_seek_begin(device, job, FKMI_STATE_BAD_WEIGHT));
-	FKMI_TRY(set_state(device, job, FKMI_STATE_WEIGHT_MIN, infinity));
-	FKMI_TRY(set_state(device, job, FKMI_STATE_WEIGHT_MAX, 0));
 	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_weight_ranges");
 	fkmi_gpu_add_weights(&call);
 	fkmi_gpu_add_ref(&call, job->state);
@@ -93,8 +59,7 @@ enum fkm_status fkmi_gpu_check_weights(struct fkmi_device *device, const struct 
 	fkmi_gpu_add_i64(&call, piece);
 	fkmi_gpu_add_i64(&call, pieces);
 	fkmi_gpu_add_i64(&call, p->b);
-	FKMI_TRY(fkmi_gpu_run(&call, p->b * pieces));
-	return fkmi_gpu_seek_end(device, job, FKMI_STATE_BAD_WEIGHT);
+	return fkmi_gpu_run(&call, p->b * pieces);
 }
 
 /* ---- row_norms, grids ---- */

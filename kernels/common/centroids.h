@@ -27,7 +27,7 @@ FKMI_KERNEL fkmi_k_load_centroids(FKMI_ARG(const int32_t, active), FKMI_ARG(cons
 			q = fma(c, c, q);
 		}
 		if (bad != FKMI_NONE_YET)
-			fkmi_min64(&state[b * FKMI_STATE_MEMBERS + FKMI_STATE_BAD_CENTROID], bad);
+			fkmi_lower_index(&state[b * FKMI_STATE_MEMBERS + FKMI_STATE_BAD_CENTROID], bad);
 		q = fkmi_sum8(buffer, q);
 		double r = 1;
 		if (cosine && !(fabs(q - 1) <= 1e-6))

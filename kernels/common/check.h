@@ -11,33 +11,11 @@
 
 #define FKMI_NONE_YET 0x7fffffffffffffff
 
-/* One member of the state of each active problem = value. */
-FKMI_KERNEL fkmi_k_state_set(FKMI_ARG(const int32_t, active), FKMI_ARG(int64_t, state), int32_t member, int64_t value,
-							 int64_t b_count)
-{
-	FKMI_USE(const int32_t, active);
-	FKMI_USE(int64_t, state);
-	for (int64_t b = fkmi_group() * FKMI_GROUP + fkmi_item(); b < b_count; b += fkmi_groups() * FKMI_GROUP)
-		if (active[b])
-			state[b * FKMI_STATE_MEMBERS + member] = value;
-}
-
-/* A member in which a lowest index was sought from FKMI_NONE_YET: -1 if none was found. */
-FKMI_KERNEL fkmi_k_state_found(FKMI_ARG(const int32_t, active), FKMI_ARG(int64_t, state), int32_t member,
-							   int64_t b_count)
-{
-	FKMI_USE(const int32_t, active);
-	FKMI_USE(int64_t, state);
-	for (int64_t b = fkmi_group() * FKMI_GROUP + fkmi_item(); b < b_count; b += fkmi_groups() * FKMI_GROUP)
-		if (active[b] && state[b * FKMI_STATE_MEMBERS + member] == FKMI_NONE_YET)
-			state[b * FKMI_STATE_MEMBERS + member] = -1;
-}
-
 /* ---- check_points ---- */
 
-/* Column ranges as order keys: the empty range (opening), or keys made doubles (closing). */
-FKMI_KERNEL fkmi_k_ranges_convert(FKMI_ARG(const int32_t, active), FKMI_ARG(int64_t, low), FKMI_ARG(int64_t, high),
-								  int32_t opening, int64_t d, int64_t b_count)
+/* Empty column ranges, as order keys. */
+FKMI_KERNEL fkmi_k_ranges_open(FKMI_ARG(const int32_t, active), FKMI_ARG(int64_t, low), FKMI_ARG(int64_t, high),
+							   int64_t d, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_USE(int64_t, low);
@@ -45,8 +23,8 @@ FKMI_KERNEL fkmi_k_ranges_convert(FKMI_ARG(const int32_t, active), FKMI_ARG(int6
 	for (int64_t i = fkmi_group() * FKMI_GROUP + fkmi_item(); i < b_count * d; i += fkmi_groups() * FKMI_GROUP) {
 		if (!active[i / d])
 			continue;
-		low[i] = opening ? FKMI_NONE_YET : fkmi_order_key(low[i]);
-		high[i] = opening ? -FKMI_NONE_YET : fkmi_order_key(high[i]);
+		low[i] = FKMI_NONE_YET;
+		high[i] = -FKMI_NONE_YET;
 	}
 }
 
@@ -106,8 +84,8 @@ FKMI_KERNEL fkmi_k_column_ranges(FKMI_ARG(const int32_t, active), FKMI_POINTS_AR
 				}
 			}
 			if (largest >= 0x7f800000u)
-				fkmi_min64(&state[b * FKMI_STATE_MEMBERS + FKMI_STATE_BAD_POINT],
-						   fkmi_seek_bad(&p, b, first + item / lanes, end, sets, j, columns));
+				fkmi_lower_index(&state[b * FKMI_STATE_MEMBERS + FKMI_STATE_BAD_POINT],
+								 fkmi_seek_bad(&p, b, first + item / lanes, end, sets, j, columns));
 			for (int v = 0; v < FKMI_RANGE_COLUMNS && low != 0; v++) {
 				lows[item] = lowest[v];
 				highs[item] = highest[v];
@@ -131,7 +109,7 @@ FKMI_KERNEL fkmi_k_column_ranges(FKMI_ARG(const int32_t, active), FKMI_POINTS_AR
 
 /* ---- check_weights ---- */
 
-/* Range and first bad row of the weights; the state's members hold infinity, 0 and FKMI_NONE_YET before. */
+/* Range and first bad row of the weights; the state's members hold infinity, 0 and -1 before. */
 FKMI_KERNEL fkmi_k_weight_ranges(FKMI_ARG(const int32_t, active), FKMI_WEIGHTS_ARGS, FKMI_ARG(int64_t, state),
 								 int64_t n, int64_t piece, int64_t pieces, int64_t b_count)
 {
@@ -161,7 +139,8 @@ FKMI_KERNEL fkmi_k_weight_ranges(FKMI_ARG(const int32_t, active), FKMI_WEIGHTS_A
 			FKMI_GLOBAL int64_t *s = state + b * FKMI_STATE_MEMBERS;
 			fkmi_min64(&s[FKMI_STATE_WEIGHT_MIN], lowest);
 			fkmi_max64(&s[FKMI_STATE_WEIGHT_MAX], highest);
-			fkmi_min64(&s[FKMI_STATE_BAD_WEIGHT], bad);
+			if (bad != FKMI_NONE_YET)
+				fkmi_lower_index(&s[FKMI_STATE_BAD_WEIGHT], bad);
 		}
 	}
 }
@@ -194,15 +173,15 @@ FKMI_INLINE double fkmi_column_magnitude(FKMI_GLOBAL const double *low, FKMI_GLO
 	return low != 0 ? fmax(fabs(low[index]), fabs(high[index])) : 1.0;
 }
 
-/* Column scales, point_max and weight_scale; one group per problem. capped: exact f16 sums, section 2. unranged: any
- * finite f16 may stand in the columns. */
-FKMI_KERNEL fkmi_k_grids(FKMI_ARG(const int32_t, active), FKMI_ARG(const double, low), FKMI_ARG(const double, high),
+/* Column scales, point_max and weight_scale, and ranges, order keys before, become doubles; one group per problem.
+ * capped: exact f16 sums, section 2. unranged: any finite f16 may stand in the columns. */
+FKMI_KERNEL fkmi_k_grids(FKMI_ARG(const int32_t, active), FKMI_ARG(double, low), FKMI_ARG(double, high),
 						 int32_t unranged, FKMI_ARG(double, scale), FKMI_ARG(int64_t, state), int32_t capped,
 						 int32_t weighted, int64_t n, int64_t d, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
-	FKMI_USE(const double, low);
-	FKMI_USE(const double, high);
+	FKMI_USE(double, low);
+	FKMI_USE(double, high);
 	FKMI_USE(double, scale);
 	FKMI_USE(int64_t, state);
 	FKMI_LOCAL_ARRAY(int64_t, buffer, FKMI_GROUP);
@@ -213,6 +192,10 @@ FKMI_KERNEL fkmi_k_grids(FKMI_ARG(const int32_t, active), FKMI_ARG(const double,
 		double weight_max = fkmi_bits_double(s[FKMI_STATE_WEIGHT_MAX]);
 		int64_t largest = 0;
 		for (int64_t j = fkmi_item(); j < d; j += FKMI_GROUP) {
+			if (low != 0 && !unranged) {
+				low[b * d + j] = fkmi_bits_double(fkmi_order_key(fkmi_double_bits(low[b * d + j])));
+				high[b * d + j] = fkmi_bits_double(fkmi_order_key(fkmi_double_bits(high[b * d + j])));
+			}
 			double a = unranged ? 65504.0 : fkmi_column_magnitude(low, high, b * d + j);
 			double g = fkmi_grid_scale(a * weight_max, bits);
 			scale[b * d + j] = capped ? fmin(g, 16777216.0) : g;

@@ -135,6 +135,17 @@ FKMI_INLINE void fkmi_max64(FKMI_GLOBAL int64_t *p, int64_t v)
 	}
 }
 #endif
+/* Lowers an index, of which -1 is none yet. */
+FKMI_INLINE void fkmi_lower_index(FKMI_GLOBAL int64_t *p, int64_t v)
+{
+	int64_t seen = atom_add(p, 0L);
+	while ((uint64_t)v < (uint64_t)seen) {
+		int64_t found = atom_cmpxchg(p, seen, v);
+		if (found == seen)
+			break;
+		seen = found;
+	}
+}
 
 FKMI_INLINE int64_t fkmi_double_bits(double v)
 {
@@ -258,6 +269,11 @@ FKMI_INLINE void fkmi_min64(int64_t *p, int64_t v)
 FKMI_INLINE void fkmi_max64(int64_t *p, int64_t v)
 {
 	atomicMax((long long *)p, (long long)v);
+}
+/* Lowers an index, of which -1 is none yet. */
+FKMI_INLINE void fkmi_lower_index(int64_t *p, int64_t v)
+{
+	atomicMin((unsigned long long *)p, (unsigned long long)v);
 }
 
 FKMI_INLINE int64_t fkmi_double_bits(double v)

@@ -121,6 +121,11 @@ FKMI_INLINE void fkmi_max64(int64_t *p, int64_t v)
 {
 	__hip_atomic_fetch_max(p, v, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT);
 }
+/* Lowers an index, of which -1 is none yet. */
+FKMI_INLINE void fkmi_lower_index(int64_t *p, int64_t v)
+{
+	__hip_atomic_fetch_min((uint64_t *)p, (uint64_t)v, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT);
+}
 
 FKMI_INLINE int64_t fkmi_double_bits(double v)
 {

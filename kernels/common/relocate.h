@@ -112,10 +112,80 @@ FKMI_INLINE void fkmi_sort_far(FKMI_GLOBAL int64_t *keys, FKMI_GLOBAL int64_t *r
 }
 
 /*
- * The moves of each active problem, all of which have empty clusters, from the distances of all points to their own
- * centroids. One group per problem. keys and rows: room for `size` points of each problem, the power of two from K up.
- * move_rows and the arrays after it: [b, K], see struct fkmi_moves.
+ * The moves of problem b, which has empty clusters, from the distances of all points to their own centroids. A whole
+ * group must call it together; histogram and buffer hold FKMI_GROUP. key and row: room for `size` points, the power of
+ * two from K up. The arrays of the moves are the problem's own, see struct fkmi_moves.
  */
+FKMI_INLINE void fkmi_find_moves(FKMI_LOCAL int32_t *histogram, FKMI_LOCAL int64_t *buffer,
+								 FKMI_GLOBAL const int64_t *distance, FKMI_GLOBAL const int32_t *label,
+								 FKMI_GLOBAL const int64_t *weight_sum, FKMI_GLOBAL int64_t *state,
+								 FKMI_GLOBAL int64_t *key, FKMI_GLOBAL int64_t *row, FKMI_GLOBAL int64_t *move_count,
+								 FKMI_GLOBAL int64_t *move_rows, FKMI_GLOBAL int32_t *targets,
+								 FKMI_GLOBAL int32_t *heads, FKMI_GLOBAL int32_t *next, int64_t n, int64_t k_count,
+								 int64_t size)
+{
+	const int item = fkmi_item();
+	int64_t wanted = state[FKMI_STATE_EMPTY];
+	struct fkmi_threshold t = fkmi_select(histogram, buffer, distance, n, wanted);
+
+	/* The points beyond the threshold, and those at it, if all of them move, in any order. */
+	const bool all = t.tied == t.all_tied;
+	if (item == 0)
+		histogram[0] = 0;
+	FKMI_BARRIER();
+	for (int64_t i = item; i < n; i += FKMI_GROUP) {
+		if (distance[i] > t.distance || (all && distance[i] == t.distance)) {
+			int32_t at = fkmi_local_add32(&histogram[0], 1);
+			key[at] = distance[i];
+			row[at] = i;
+		}
+	}
+	FKMI_BARRIER();
+	int64_t taken = histogram[0];
+	/* Else the lowest rows of those at it. */
+	for (int64_t i0 = 0; taken < wanted; i0 += FKMI_GROUP) {
+		int64_t i = i0 + item, found;
+		bool tied = i < n && distance[i] == t.distance;
+		int64_t at = taken + fkmi_group_prefix(buffer, tied ? 1 : 0, &found);
+		if (tied && at < wanted) {
+			key[at] = t.distance;
+			row[at] = i;
+		}
+		taken += found;
+	}
+	for (int64_t i = wanted + item; i < size; i += FKMI_GROUP) {
+		key[i] = -1;
+		row[i] = 0;
+	}
+	fkmi_sort_far(key, row, size);
+	if (key[0] == 0) /* All points lie on their centroids: none moves. */
+		wanted = 0;
+
+	taken = 0;
+	for (int64_t k0 = 0; k0 < k_count; k0 += FKMI_GROUP) {
+		int64_t k = k0 + item, found;
+		bool empty = k < k_count && weight_sum[k] == 0;
+		int64_t at = taken + fkmi_group_prefix(buffer, empty ? 1 : 0, &found);
+		if (empty)
+			targets[at] = (int32_t)k;
+		if (k < k_count)
+			heads[k] = -1;
+		taken += found;
+	}
+	FKMI_BARRIER_ALL();
+	for (int64_t i = item; i < wanted; i += FKMI_GROUP) {
+		move_rows[i] = row[i];
+		next[i] = fkmi_exchange32(&heads[label[row[i]]], (int32_t)i);
+	}
+	if (item == 0) {
+		*move_count = wanted;
+		state[FKMI_STATE_RELOCATED] += wanted;
+	}
+	FKMI_BARRIER_ALL();
+}
+
+/* The moves of each active problem, all of which have empty clusters. One group per problem; arrays are [b, n], [b, K],
+ * keys and rows [b, size]. */
 FKMI_KERNEL fkmi_k_choose_moves(FKMI_ARG(const int32_t, active), FKMI_ARG(const int64_t, distances),
 								FKMI_ARG(const int32_t, labels), FKMI_ARG(const int64_t, weight_sums),
 								FKMI_ARG(int64_t, state), FKMI_ARG(int64_t, keys), FKMI_ARG(int64_t, rows),
@@ -137,70 +207,12 @@ FKMI_KERNEL fkmi_k_choose_moves(FKMI_ARG(const int32_t, active), FKMI_ARG(const 
 	FKMI_USE(int32_t, move_next);
 	FKMI_LOCAL_ARRAY(int64_t, buffer, FKMI_GROUP);
 	FKMI_LOCAL_ARRAY(int32_t, histogram, FKMI_GROUP);
-	const int item = fkmi_item();
 	FKMI_EACH(b, 1)
 	{
-		FKMI_GLOBAL int64_t *s = state + b * FKMI_STATE_MEMBERS;
-		int64_t wanted = s[FKMI_STATE_EMPTY];
-		FKMI_GLOBAL const int64_t *distance = distances + b * n;
-		FKMI_GLOBAL int64_t *key = keys + b * size, *row = rows + b * size;
-		struct fkmi_threshold t = fkmi_select(histogram, buffer, distance, n, wanted);
-
-		/* The points beyond the threshold, and those at it, if all of them move, in any order. */
-		const bool all = t.tied == t.all_tied;
-		if (item == 0)
-			histogram[0] = 0;
-		FKMI_BARRIER();
-		for (int64_t i = item; i < n; i += FKMI_GROUP) {
-			if (distance[i] > t.distance || (all && distance[i] == t.distance)) {
-				int32_t at = fkmi_local_add32(&histogram[0], 1);
-				key[at] = distance[i];
-				row[at] = i;
-			}
-		}
-		FKMI_BARRIER();
-		int64_t taken = histogram[0];
-		/* Else the lowest rows of those at it. */
-		for (int64_t i0 = 0; taken < wanted; i0 += FKMI_GROUP) {
-			int64_t i = i0 + item, found;
-			bool tied = i < n && distance[i] == t.distance;
-			int64_t at = taken + fkmi_group_prefix(buffer, tied ? 1 : 0, &found);
-			if (tied && at < wanted) {
-				key[at] = t.distance;
-				row[at] = i;
-			}
-			taken += found;
-		}
-		for (int64_t i = wanted + item; i < size; i += FKMI_GROUP) {
-			key[i] = -1;
-			row[i] = 0;
-		}
-		fkmi_sort_far(key, row, size);
-		if (key[0] == 0) /* All points lie on their centroids: none moves. */
-			wanted = 0;
-
-		FKMI_GLOBAL int32_t *heads = move_heads + b * k_count;
-		taken = 0;
-		for (int64_t k0 = 0; k0 < k_count; k0 += FKMI_GROUP) {
-			int64_t k = k0 + item, found;
-			bool empty = k < k_count && weight_sums[b * k_count + k] == 0;
-			int64_t at = taken + fkmi_group_prefix(buffer, empty ? 1 : 0, &found);
-			if (empty)
-				move_targets[b * k_count + at] = (int32_t)k;
-			if (k < k_count)
-				heads[k] = -1;
-			taken += found;
-		}
-		FKMI_BARRIER_ALL();
-		for (int64_t i = item; i < wanted; i += FKMI_GROUP) {
-			move_rows[b * k_count + i] = row[i];
-			move_next[b * k_count + i] = fkmi_exchange32(&heads[labels[b * n + row[i]]], (int32_t)i);
-		}
-		if (item == 0) {
-			move_count[b] = wanted;
-			s[FKMI_STATE_RELOCATED] += wanted;
-		}
-		FKMI_BARRIER_ALL();
+		fkmi_find_moves(histogram, buffer, distances + b * n, labels + b * n, weight_sums + b * k_count,
+						state + b * FKMI_STATE_MEMBERS, keys + b * size, rows + b * size, &move_count[b],
+						move_rows + b * k_count, move_targets + b * k_count, move_heads + b * k_count,
+						move_next + b * k_count, n, k_count, size);
 	}
 }
 

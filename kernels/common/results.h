@@ -101,7 +101,8 @@ FKMI_KERNEL fkmi_k_zero(FKMI_ARG(const int32_t, active), FKMI_ARG(int64_t, to), 
 
 /* Adds the labels of all rows to counts; the state's bad_label is lowered to the first row with an impossible one. */
 FKMI_KERNEL fkmi_k_count(FKMI_ARG(const int32_t, active), FKMI_ARG(const int32_t, labels), FKMI_ARG(int64_t, counts),
-						 FKMI_ARG(int64_t, state), int64_t n, int64_t k_count, int64_t pieces, int64_t b_count)
+						 FKMI_ARG(int64_t, state), int64_t n, int64_t k_count, int64_t piece, int64_t pieces,
+						 int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_USE(const int32_t, labels);
@@ -113,8 +114,8 @@ FKMI_KERNEL fkmi_k_count(FKMI_ARG(const int32_t, active), FKMI_ARG(const int32_t
 	const int64_t local_k = local_counts ? k_count : 0;
 	FKMI_EACH(work, pieces)
 	{
-		int64_t b = work / pieces, first = (work - b * pieces) * FKMI_SORT_ROWS, bad = FKMI_NONE_YET;
-		int64_t end = fkmi_smaller(n, first + FKMI_SORT_ROWS);
+		int64_t b = work / pieces, first = (work - b * pieces) * piece, bad = FKMI_NONE_YET;
+		int64_t end = fkmi_smaller(n, first + piece);
 		for (int64_t k = item; k < local_k; k += FKMI_GROUP)
 			found[k] = 0;
 		FKMI_BARRIER();
@@ -132,7 +133,7 @@ FKMI_KERNEL fkmi_k_count(FKMI_ARG(const int32_t, active), FKMI_ARG(const int32_t
 			if (found[k] != 0)
 				fkmi_add64(&counts[b * k_count + k], found[k]);
 		if (bad != FKMI_NONE_YET)
-			fkmi_min64(&state[b * FKMI_STATE_MEMBERS + FKMI_STATE_BAD_LABEL], bad);
+			fkmi_lower_index(&state[b * FKMI_STATE_MEMBERS + FKMI_STATE_BAD_LABEL], bad);
 		FKMI_BARRIER();
 	}
 }

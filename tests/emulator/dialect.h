@@ -106,6 +106,10 @@ static inline void fkmi_min64(int64_t *p, int64_t v)
 {
 	*p = *p < v ? *p : v;
 }
+static inline void fkmi_lower_index(int64_t *p, int64_t v)
+{
+	*p = (uint64_t)*p < (uint64_t)v ? *p : v;
+}
 static inline void fkmi_max64(int64_t *p, int64_t v)
 {
 	*p = *p > v ? *p : v;

@@ -183,6 +183,7 @@ static enum fkm_status fit(struct fkm_context *context, bool everything)
 		params.n_init = 2;
 		params.weights = fkm_array_2d(weights, FKM_F64, POINTS, 1);
 		params.weights.batch = BATCH;
+		params.trust_finite = 1; /* no kernel runs that would find the range of the weights */
 		params.chunk_rows = 40;
 		result.distances = outputs.distances;
 		result.inertia = outputs.inertia;

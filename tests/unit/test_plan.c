@@ -25,6 +25,7 @@ static struct {
 	int64_t scratch_base, scratch_per_row; /* base -1: cannot */
 	int64_t fused_extra, quick_extra;      /* where fused; of the tile "quick" */
 	bool fuses;
+	const char *refusal; /* of the tile "quick" */
 } fake;
 
 static const struct fkmi_tile *fake_tiles(int32_t *count)
@@ -59,11 +60,26 @@ static void fake_close(struct fkmi_device *device)
 	(void)device;
 }
 
+static bool fake_iterates(const struct fkmi_tile *tile)
+{
+	return tile == &fake.tiles[1];
+}
+
+static const char *fake_refuses(const struct fkmi_limits *its_limits, const struct fkmi_problem *its_problem,
+								const struct fkmi_tile *tile)
+{
+	assert_non_null(its_limits);
+	assert_true(its_problem->d <= tile->d_max || tile->d_max == 0); /* asked last */
+	return tile == &fake.tiles[1] ? fake.refusal : NULL;
+}
+
 static const struct fkmi_backend backend = {
 	.name = "fake",
 	.tiles = fake_tiles,
 	.scratch_bytes = fake_scratch,
 	.fuses = fake_fuses,
+	.iterates = fake_iterates,
+	.refuses = fake_refuses,
 	.close = fake_close,
 };
 
@@ -198,11 +214,31 @@ static void test_cost(void **state)
 	request.chunk_rows = 30;
 	makes("quick");
 	near_to(plan.seconds, 7 * 1200 / 2e9 + 7e-6);
+	/* Four chunks. */
+	fake.tiles[1].seconds_per_chunk = 1e-6;
+	makes("middling");
+	near_to(candidates.items[1].seconds, 7 * 1200 / 2e9 + 11e-6);
+	fake.tiles[1].seconds_per_chunk = 0;
 	/* Padding makes small tiles the better ones. */
 	request.chunk_rows = 0;
 	fake.tiles[1].centroids = 64;
 	makes("middling");
 	near_to(candidates.items[1].seconds, 5 * 3200 / 2e9 + 5e-6);
+}
+
+static void test_whole_iterations(void **state)
+{
+	(void)state;
+	makes("quick");
+	assert_true(plan.whole);
+	assert_false(candidates.items[0].plan.whole);
+	request.chunk_rows = 94;
+	makes("quick");
+	assert_false(plan.whole);
+	request.chunk_rows = 0;
+	problem.fits = false;
+	makes("quick");
+	assert_false(plan.whole);
 }
 
 static void test_forced_kernel(void **state)
@@ -258,6 +294,11 @@ static void test_reasons(void **state)
 	quick->k_min = 0;
 	quick->k_max = 19;
 	drops("k = 20 is above its most, 19");
+	*quick = original;
+	fake.refusal = "it is tired";
+	drops("it is tired");
+	fake.refusal = NULL;
+	makes("quick");
 }
 
 static void test_none_legal(void **state)
@@ -579,6 +620,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_takes_the_quickest, setup),
 		cmocka_unit_test_setup(test_cost, setup),
+		cmocka_unit_test_setup(test_whole_iterations, setup),
 		cmocka_unit_test_setup(test_forced_kernel, setup),
 		cmocka_unit_test_setup(test_reasons, setup),
 		cmocka_unit_test_setup(test_none_legal, setup),

@@ -45,6 +45,7 @@ struct fkmi_cuda_launch {
 	int32_t threads;
 	int32_t local_bytes; /* dynamic shared memory; the kernel's limit is raised as needed */
 	int32_t cluster;     /* blocks per cluster; 0: none */
+	bool together;       /* all blocks are resident at once, so that they may wait for each other, or it fails */
 	bool overlap;        /* may start before its predecessor ends: the kernel itself waits (griddepcontrol.wait) */
 	void **arguments;    /* one pointer to the value of each parameter */
 };
@@ -75,9 +76,13 @@ int64_t fkmi_cuda_scratch_bytes(const struct fkmi_limits *limits, const struct f
 								const struct fkmi_plan *plan);
 bool fkmi_cuda_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
 					 const struct fkmi_tile *tile);
+const char *fkmi_cuda_refuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+							  const struct fkmi_tile *tile);
+bool fkmi_cuda_iterates(const struct fkmi_tile *tile);
 enum fkm_status fkmi_cuda_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);
 enum fkm_status fkmi_cuda_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
 								 enum fkmi_accumulate accumulate);
+enum fkm_status fkmi_cuda_iterate(struct fkmi_device *device, const struct fkmi_job *job, bool anew, int32_t count);
 /* Where the scratch of a backend's own kernels begins in job->scratch: behind that of the common steps, but for what is
  * used only while assign runs, which lies over theirs. */
 struct fkmi_ref fkmi_cuda_native_scratch(const struct fkmi_limits *limits, const struct fkmi_job *job);
@@ -105,5 +110,18 @@ bool fkmi_cuda_split_fuses(const struct fkmi_limits *limits, const struct fkmi_p
 enum fkm_status fkmi_cuda_split_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);
 enum fkm_status fkmi_cuda_split_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
 									   enum fkmi_accumulate accumulate);
+
+/* ---- small.c: whole iterations of small problems ---- */
+extern const struct fkmi_tile fkmi_cuda_small_tiles[];
+extern const int32_t fkmi_cuda_small_tile_count;
+const char *fkmi_cuda_small_refuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem);
+int64_t fkmi_cuda_small_scratch_bytes(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+									  const struct fkmi_plan *plan);
+bool fkmi_cuda_small_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+						   const struct fkmi_tile *tile);
+enum fkm_status fkmi_cuda_small_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job);
+enum fkm_status fkmi_cuda_small_assign(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
+									   enum fkmi_accumulate accumulate);
+enum fkm_status fkmi_cuda_small_iterate(struct fkmi_gpu *gpu, const struct fkmi_job *job, bool anew, int32_t count);
 
 #endif

@@ -44,7 +44,8 @@ enum {
 };
 
 enum {
-	FKMI_CU_LAUNCH_CLUSTER = 4, /* CUlaunchAttributeID */
+	FKMI_CU_LAUNCH_COOPERATIVE = 2, /* CUlaunchAttributeID */
+	FKMI_CU_LAUNCH_CLUSTER = 4,
 	FKMI_CU_LAUNCH_PROGRAMMATIC = 6,
 };
 
@@ -54,6 +55,7 @@ struct fkmi_cu_launch_attribute { /* CUlaunchAttribute */
 	union {
 		uint32_t cluster[3];
 		int32_t programmatic;
+		int32_t cooperative;
 		unsigned char all[64];
 	} value;
 };

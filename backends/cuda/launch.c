@@ -23,7 +23,7 @@ static enum fkm_status launch_entered(struct fkmi_cuda *cuda, const struct fkmi_
 	struct fkmi_runtime_kernel *kernel;
 	FKMI_TRY(fkmi_runtime_find(&cuda->base, launch->kernel, &kernel));
 	FKMI_TRY(allow_local(cuda, kernel, launch->local_bytes));
-	struct fkmi_cu_launch_attribute attributes[2];
+	struct fkmi_cu_launch_attribute attributes[3];
 	struct fkmi_cu_launch_config config = {
 		.grid = {(uint32_t)launch->blocks, 1, 1},
 		.block = {(uint32_t)launch->threads, 1, 1},
@@ -34,6 +34,9 @@ static enum fkm_status launch_entered(struct fkmi_cuda *cuda, const struct fkmi_
 	if (launch->cluster > 0)
 		attributes[config.attribute_count++] = (struct fkmi_cu_launch_attribute){
 			.id = FKMI_CU_LAUNCH_CLUSTER, .value.cluster = {(uint32_t)launch->cluster, 1, 1}};
+	if (launch->together)
+		attributes[config.attribute_count++] =
+			(struct fkmi_cu_launch_attribute){.id = FKMI_CU_LAUNCH_COOPERATIVE, .value.cooperative = 1};
 	if (launch->overlap)
 		attributes[config.attribute_count++] =
 			(struct fkmi_cu_launch_attribute){.id = FKMI_CU_LAUNCH_PROGRAMMATIC, .value.programmatic = 1};

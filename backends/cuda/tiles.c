@@ -21,11 +21,16 @@ static const struct family {
 	enum fkm_status (*prepare)(struct fkmi_gpu *gpu, const struct fkmi_job *job);
 	enum fkm_status (*assign)(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
 							  enum fkmi_accumulate accumulate);
+	/* As fkmi_backend's; NULL where there is nothing to refuse, and no such step. */
+	const char *(*refuses)(const struct fkmi_limits *limits, const struct fkmi_problem *problem);
+	enum fkm_status (*iterate)(struct fkmi_gpu *gpu, const struct fkmi_job *job, bool anew, int32_t count);
 } families[] = {
+	{fkmi_cuda_small_tiles, &fkmi_cuda_small_tile_count, fkmi_cuda_small_scratch_bytes, NULL, fkmi_cuda_small_fuses,
+	 fkmi_cuda_small_prepare, fkmi_cuda_small_assign, fkmi_cuda_small_refuses, fkmi_cuda_small_iterate},
 	{fkmi_cuda_sm90_tiles, &fkmi_cuda_sm90_tile_count, fkmi_cuda_sm90_scratch_bytes, fkmi_cuda_sm90_passing_bytes,
-	 fkmi_cuda_sm90_fuses, fkmi_cuda_sm90_prepare, fkmi_cuda_sm90_assign},
+	 fkmi_cuda_sm90_fuses, fkmi_cuda_sm90_prepare, fkmi_cuda_sm90_assign, NULL, NULL},
 	{fkmi_cuda_split_tiles, &fkmi_cuda_split_tile_count, fkmi_cuda_split_scratch_bytes, NULL, fkmi_cuda_split_fuses,
-	 fkmi_cuda_split_prepare, fkmi_cuda_split_assign},
+	 fkmi_cuda_split_prepare, fkmi_cuda_split_assign, NULL, NULL},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 
@@ -116,4 +121,22 @@ enum fkm_status fkmi_cuda_assign(struct fkmi_gpu *gpu, const struct fkmi_job *jo
 								 enum fkmi_accumulate accumulate)
 {
 	return family_of(job->plan.tile)->assign(gpu, job, span, accumulate);
+}
+
+const char *fkmi_cuda_refuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
+							  const struct fkmi_tile *tile)
+{
+	const struct family *family = family_of(tile);
+	return family != NULL && family->refuses != NULL ? family->refuses(limits, problem) : NULL;
+}
+
+bool fkmi_cuda_iterates(const struct fkmi_tile *tile)
+{
+	const struct family *family = family_of(tile);
+	return family != NULL && family->iterate != NULL;
+}
+
+enum fkm_status fkmi_cuda_iterate(struct fkmi_device *device, const struct fkmi_job *job, bool anew, int32_t count)
+{
+	return family_of(job->plan.tile)->iterate((struct fkmi_gpu *)device, job, anew, count);
 }

@@ -3,3 +3,4 @@
 #include "kernels/common/kernels.h"
 #include "kernels/common/store.h"
 #include "assign_split.cuh"
+#include "small.cuh"

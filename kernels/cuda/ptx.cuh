@@ -124,6 +124,12 @@ static __device__ __forceinline__ void copy16(uint32_t to, const void *from, uin
 	asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
 }
 
+/* Until this thread's copies of 16 bytes are there. */
+static __device__ __forceinline__ void copy16_wait(void)
+{
+	asm volatile("cp.async.wait_all;" ::: "memory");
+}
+
 /* Arrives once this thread's copies of 16 bytes are there. */
 static __device__ __forceinline__ void copy16_arrive(uint32_t barrier)
 {

@@ -10,8 +10,8 @@ struct check {
 	int64_t differing; /* of them, with another label */
 };
 
-/* Compares the labels [b, n] of `rows` random rows, of every row once if there are no more; points, centroids [b, K, d] and labels are host arrays. False if memory
- * runs out. */
+/* Compares the labels [b, n] of `rows` random rows, of every row once if there are no more; points, centroids [b, K, d]
+ * and labels are host arrays. False if memory runs out. */
 bool check_labels(const struct shape *shape, const void *points, const float *centroids, const int32_t *labels,
 				  int64_t rows, int threads, struct check *check);
 

@@ -75,7 +75,8 @@ static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_t
 	struct layout l = {.blocks = divide_up(p->k, FKMI_SPLIT_BLOCK), .slots = 2, .bytes = -1};
 	while (l.slots < 2 * p->k)
 		l.slots *= 2;
-	if (p->b > INT32_MAX || p->b > most_centroids / l.slots)
+	/* Columns of all problems are counted in 32 bits. */
+	if (p->b > INT32_MAX / FKMI_SPLIT_MOST_DIMS || p->b > most_centroids / l.slots)
 		return l;
 	l.bytes = 0;
 	l.problems = take(&l, p->b, sizeof(struct fkmi_split_problem));

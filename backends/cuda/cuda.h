@@ -40,7 +40,7 @@ void fkmi_cuda_leave(struct fkmi_runtime_gpu *gpu);
 
 /* ---- launch.c ---- */
 struct fkmi_cuda_launch {
-	const char *kernel; /* extern "C" name in either image */
+	const char *kernel; /* extern "C" name in any image */
 	int64_t blocks;     /* 0: nothing is launched */
 	int32_t threads;
 	int32_t local_bytes; /* dynamic shared memory; the kernel's limit is raised as needed */

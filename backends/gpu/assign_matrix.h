@@ -15,8 +15,8 @@ struct fkmi_gpu_matrix_shape {
 /* The shape of a tile; NULL: it is none of these. */
 const struct fkmi_gpu_matrix_shape *fkmi_gpu_matrix_shape(const struct fkmi_tile *tile);
 
-/* An entry, for FKMI_MATRIX_SHAPES. family: MMA, MFMA or WMMA, as in kernels/matrix/shape.h; rate: multiply-adds per second of a
- * multiprocessor or compute unit at d = 128. */
+/* An entry, for FKMI_MATRIX_SHAPES. family: MMA, MFMA or WMMA, as in kernels/matrix/shape.h; rate: multiply-adds per
+ * second of a multiprocessor or compute unit at d = 128. */
 #define FKMI_GPU_MATRIX_TILE(prefix, id, d_least, d_most, steps, family, bits, rate)                                   \
 	{.name = prefix #id,                                                                                               \
 	 .kernel = "fkmi_k_matrix_filter_" #id,                                                                            \

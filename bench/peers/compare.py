@@ -123,14 +123,15 @@ def speed_of(peer, shape, x, c, row, budget):
     row["iterations"] = iterations
     row["peak_bytes"] = peak.most
     row["peak_bytes_per_point"] = peak.most / (shape.b * shape.n)
-    times, begin = [], time.perf_counter()
+    times, all_made, begin = [], 0, time.perf_counter()
     energy = Energy()
     before = energy.read()
     while not times or time.perf_counter() - begin < budget and len(times) < 50:
         seconds, made = seconds_of(peer.fit, iterations)
         times.append(1e3 * seconds / max(made, 1))
+        all_made += max(made, 1)
     if energy.handle and time.perf_counter() - begin > 0.3:
-        row["joules_per_iteration"] = (energy.read() - before) / (len(times) * iterations)
+        row["joules_per_iteration"] = (energy.read() - before) / all_made
     row["fit_ms_per_iteration"] = spread(times)
     return True
 
@@ -292,6 +293,9 @@ def run_tasks(options, tasks, report):
                     tasks = tasks[1:]
             code = process.wait()
         if running is None:
+            if tasks:
+                log(f"the worker ended with code {code} between two tasks; {len(tasks)} are left out")
+            report["left_out"] = tasks
             break
         report["rows"].append(running | {"open_failed": f"the process ended with code {code}"})
         tasks = [task for task in tasks if task[1] != running["peer"]]
@@ -372,13 +376,15 @@ def main():
         "commit": commit_of(options.build), "device": torch.cuda.get_device_name(),
         "driver": driver_of(), "machine": {"cpu": platform.processor() or platform.machine(), "cpus": os.cpu_count()},
         "python": platform.python_version(), "torch": torch.__version__,
-        "numpy": importlib.metadata.version("numpy"), "shapes": options.shapes, "versions": {}, "takes": {}, "rows": []}
+        "numpy": importlib.metadata.version("numpy"), "shapes": options.shapes, "versions": {}, "takes": {}, "rows": [],
+        "left_out": []}
     run_tasks(options, tasks_of(options, kinds), report)
     if "first" in options.parts:
         run_first(options, [kind for kind in kinds if kind.on_gpu], report)
     print_tables(report)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
+    return len(report["left_out"]) > 0
 
 
 def commit_of(build):
@@ -397,4 +403,4 @@ def driver_of():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

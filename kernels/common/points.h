@@ -3,7 +3,7 @@
 #ifndef FKMI_COMMON_POINTS_H
 #define FKMI_COMMON_POINTS_H
 
-/* The points of all problems, as kernel parameters and as the struct that FKMI_POINTS makes of them. */
+/* The points of all problems, as kernel parameters and as the struct that FKMI_POINTS_MAKE makes of them. */
 #define FKMI_POINTS_ARGS                                                                                               \
 	FKMI_ARG(const char, points), FKMI_ARG(const double, row_scale), int64_t row_stride, int64_t batch_stride,         \
 		int64_t n, int64_t d, int32_t dtype
@@ -152,13 +152,6 @@ FKMI_INLINE int64_t fkmi_rint(double v)
 {
 	const double magic = 6755399441055744.0;
 	return fkmi_double_bits(v + magic) - fkmi_double_bits(magic);
-}
-
-/* rint(v * scale) for a power of two, |v * scale| <= 2^51: the product is exact, so that one rounding does both. */
-FKMI_INLINE int64_t fkmi_quantise(double v, double scale)
-{
-	const double magic = 6755399441055744.0;
-	return fkmi_double_bits(fma(v, scale, magic)) - fkmi_double_bits(magic);
 }
 
 FKMI_INLINE bool fkmi_is_finite(double v)

@@ -338,11 +338,12 @@ struct fkmi_summing {
 
 /*
  * An item's sums of a cluster. A number v is rounded by adding it to rounder = 1.5 * 2^52 / scale: the last bits of the
- * sum's are then rint(v * scale), for |v * scale| <= 2^51. bits is the sum of such bits, of so many rows.
+ * sum's are then rint(v * scale), for |v * scale| <= 2^51. bits is the sum of such bits, modulo 2^64, of so many rows.
  */
 struct fkmi_cluster_sum {
 	double rounder[FKMI_SUM_COLUMNS];
-	int64_t bits[FKMI_SUM_COLUMNS], weight;
+	uint64_t bits[FKMI_SUM_COLUMNS];
+	int64_t weight;
 	int32_t cluster, rows, taken; /* taken: of the rows; only if all weights are 1, and then there is no weight */
 };
 
@@ -418,7 +419,7 @@ FKMI_INLINE void fkmi_add_parts(struct fkmi_cluster_sum *c, const struct fkmi_ro
 		const double sign = fkmi_bits_double((int64_t)((uint64_t)(0x3ff00000u | (takes >> r & 1) << 31) << 32));
 		for (int v = 0; v < FKMI_SUM_BYTES / (dtype == FKMI_TYPE_F32 ? 4 : 2); v++) {
 			const double x = fkmi_column(part[r].words, v, dtype), value = plain ? x : part[r].w * (x * part[r].factor);
-			c->bits[v] += fkmi_double_bits(fma(value, sign, c->rounder[v]));
+			c->bits[v] += (uint64_t)fkmi_double_bits(fma(value, sign, c->rounder[v]));
 		}
 		if (!plain)
 			c->weight += fkmi_rint(part[r].w * weight_scale * sign);
@@ -445,7 +446,7 @@ FKMI_INLINE void fkmi_flush_sums(const struct fkmi_summing *s, struct fkmi_clust
 	for (int v = 0; v < each; v++) {
 		/* Each row brought the rounder's bits, of which the lower half is 0. */
 		const uint32_t high = (uint32_t)(fkmi_double_bits(c->rounder[v]) >> 32) * (uint32_t)c->rows;
-		const int64_t sum = (int64_t)((uint64_t)c->bits[v] - ((uint64_t)high << 32));
+		const int64_t sum = (int64_t)(c->bits[v] - ((uint64_t)high << 32));
 		if (FKMI_LOCKSTEP > 1)
 			stage[lane * FKMI_SUM_STAGE + v] = sum;
 		else if (v < s->columns)

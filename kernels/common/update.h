@@ -308,7 +308,6 @@ FKMI_KERNEL fkmi_k_place_entries(FKMI_ARG(const int32_t, active), FKMI_ENTRIES_A
 /* ---- sums of the entries ---- */
 
 enum {
-	FKMI_SUM_AHEAD = 4,                   /* entries whose rows are in flight together; divides 32 */
 	FKMI_SUM_COLUMNS = 8,                 /* of an item: the most elements in FKMI_SUM_BYTES */
 	FKMI_SUM_STAGE = FKMI_SUM_COLUMNS + 1 /* odd, so that neighbours' numbers lie in different banks */
 };
@@ -494,7 +493,7 @@ FKMI_INLINE uint32_t fkmi_read_parts(const struct fkmi_summing *s, const uint32_
 /* Entries go through in fours, of which as many are on their way as registers hold. */
 FKMI_INLINE void fkmi_sum_piece(const struct fkmi_summing *s, int32_t dtype, bool plain)
 {
-	enum { MOST = 2 };
+	enum { MOST = 2 }; /* 4 * MOST divides 32 */
 	const int fours = plain ? MOST : 1;
 	const double weight_scale =
 		plain ? 1 : fkmi_bits_double(s->call->state[s->b * FKMI_STATE_MEMBERS + FKMI_STATE_WEIGHT_SCALE]);

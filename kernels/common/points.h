@@ -154,6 +154,13 @@ FKMI_INLINE int64_t fkmi_rint(double v)
 	return fkmi_double_bits(v + magic) - fkmi_double_bits(magic);
 }
 
+/* rint(v * scale) for a power of two, |v * scale| <= 2^51: the product is exact, so that one rounding does both. */
+FKMI_INLINE int64_t fkmi_quantise(double v, double scale)
+{
+	const double magic = 6755399441055744.0;
+	return fkmi_double_bits(fma(v, scale, magic)) - fkmi_double_bits(magic);
+}
+
 FKMI_INLINE bool fkmi_is_finite(double v)
 {
 	return (fkmi_double_bits(v) >> 52 & 2047) != 2047;

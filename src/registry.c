@@ -171,23 +171,22 @@ static enum fkm_status open_first(const struct fkmi_backend *const *backends, in
 }
 
 enum fkm_status fkmi_registry_open(const struct fkmi_backend *const *backends, int32_t count, const char *name,
-								   const struct fkmi_open_params *given, const struct fkmi_logger *logger,
+								   const struct fkmi_open_params *params, const struct fkmi_logger *logger,
 								   struct fkmi_device **device)
 {
 	*device = NULL;
-	struct fkmi_open_params own = *given;
-	const struct fkmi_open_params *params = &own;
+	struct fkmi_open_params own = *params;
 	own.logger = logger;
 	if (name != NULL && name[0] != '\0')
-		return open_named(backends, count, name, "backend", params, logger, device);
+		return open_named(backends, count, name, "backend", &own, logger, device);
 	/* A queue of one vendor given to the driver of another would be taken for a pointer of its own. */
 	if (params->native_queue != NULL || params->native_context != NULL)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s is set, but backend does not name whose it is",
 						 params->native_queue != NULL ? "native_queue" : "native_context");
 	const char *variable = getenv("FKM_BACKEND");
 	if (variable != NULL && variable[0] != '\0')
-		return open_named(backends, count, variable, "environment variable FKM_BACKEND", params, logger, device);
-	return open_first(backends, count, params, logger, device);
+		return open_named(backends, count, variable, "environment variable FKM_BACKEND", &own, logger, device);
+	return open_first(backends, count, &own, logger, device);
 }
 
 /* ---- listing --------------------------------------------------------------------------------------------------- */

@@ -25,7 +25,7 @@ enum fkm_status fkmi_registry_list(const struct fkmi_backend *const *backends, i
  * Opens the device of the named backend, or, with name NULL or "", of FKM_BACKEND, or of the first backend in
  * automatic order that opens; the others are logged with their reasons. The list is given so that tests can pass
  * their own. An unknown name is FKM_ERROR_NO_DEVICE and lists the known ones ("cuda: not in this build" for known names
- * that the build left out). params->logger is set to logger.
+ * that the build left out). The backend gets the logger, too.
  */
 enum fkm_status fkmi_registry_open(const struct fkmi_backend *const *backends, int32_t count, const char *name,
 								   const struct fkmi_open_params *params, const struct fkmi_logger *logger,

@@ -45,7 +45,7 @@ static cl_int ask(const struct fkmi_opencl_driver *driver, cl_device_id id, cl_u
 	if (what >= CL_DEVICE_TYPE)
 		return driver->clGetDeviceInfo(id, what, bytes, value, needed);
 	cl_platform_id platform = NULL;
-	cl_int result = driver->clGetDeviceInfo(id, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL);
+	cl_int result = driver->clGetDeviceInfo(id, CL_DEVICE_PLATFORM, sizeof(cl_platform_id), &platform, NULL);
 	return result == CL_SUCCESS ? driver->clGetPlatformInfo(platform, what, bytes, value, needed) : result;
 }
 

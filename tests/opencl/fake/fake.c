@@ -209,7 +209,7 @@ FAKE_EXPORT cl_int clGetDeviceInfo(cl_device_id id, cl_device_info what, size_t 
 		return answer_text(device->no_atomics ? "cl_khr_fp64" : "cl_khr_fp64 cl_khr_int64_base_atomics", bytes, value,
 						   needed);
 	case CL_DEVICE_PLATFORM:
-		return answer(&platform, sizeof platform, bytes, value, needed);
+		return answer(&platform, sizeof(cl_platform_id), bytes, value, needed);
 	case CL_DEVICE_TYPE:
 		return answer(&device->type, sizeof device->type, bytes, value, needed);
 	case CL_DEVICE_GLOBAL_MEM_SIZE:
@@ -326,9 +326,9 @@ FAKE_EXPORT cl_int clGetCommandQueueInfo(cl_command_queue queue, cl_command_queu
 	ALIVE(queue);
 	switch (what) {
 	case CL_QUEUE_CONTEXT:
-		return answer(&queue->context, sizeof queue->context, bytes, value, needed);
+		return answer(&queue->context, sizeof(cl_context), bytes, value, needed);
 	case CL_QUEUE_DEVICE:
-		return answer(&queue->device, sizeof queue->device, bytes, value, needed);
+		return answer(&queue->device, sizeof(cl_device_id), bytes, value, needed);
 	case CL_QUEUE_PROPERTIES:
 		return answer(&queue->properties, sizeof queue->properties, bytes, value, needed);
 	default:

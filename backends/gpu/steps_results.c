@@ -60,7 +60,7 @@ enum fkm_status fkmi_gpu_count(struct fkmi_device *device, const struct fkmi_job
 	fkmi_gpu_add_i64(&zero, p->k);
 	fkmi_gpu_add_i64(&zero, p->b);
 	FKMI_TRY(fkmi_gpu_run_elements(&zero, p->b * p->k));
-	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_count");
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_count_labels");
 	fkmi_gpu_add_ref(&call, job->labels);
 	fkmi_gpu_add_ref(&call, job->counts);
 	fkmi_gpu_add_ref(&call, job->state);

@@ -100,9 +100,9 @@ FKMI_KERNEL fkmi_k_zero(FKMI_ARG(const int32_t, active), FKMI_ARG(int64_t, to), 
 }
 
 /* Adds the labels of all rows to counts; the state's bad_label is lowered to the first row with an impossible one. */
-FKMI_KERNEL fkmi_k_count(FKMI_ARG(const int32_t, active), FKMI_ARG(const int32_t, labels), FKMI_ARG(int64_t, counts),
-						 FKMI_ARG(int64_t, state), int64_t n, int64_t k_count, int64_t piece, int64_t pieces,
-						 int64_t b_count)
+FKMI_KERNEL fkmi_k_count_labels(FKMI_ARG(const int32_t, active), FKMI_ARG(const int32_t, labels),
+								FKMI_ARG(int64_t, counts), FKMI_ARG(int64_t, state), int64_t n, int64_t k_count,
+								int64_t piece, int64_t pieces, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_USE(const int32_t, labels);

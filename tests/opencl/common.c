@@ -80,6 +80,7 @@ enum fkm_status fit(struct fkm_context *context, bool everything)
 	if (everything) {
 		array.batch = BATCH;
 		params.metric = FKM_METRIC_COSINE;
+		params.trust_finite = 1; /* no kernel runs that would find the range of the weights */
 		params.n_init = 2;
 		params.weights = fkm_array_2d(weights, FKM_F64, POINTS, 1);
 		params.weights.batch = BATCH;

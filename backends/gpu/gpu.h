@@ -21,7 +21,6 @@ struct fkmi_gpu_arg {
 		int32_t i32;
 		int64_t i64;
 		uint64_t u64;
-		double f64;
 		struct fkmi_ref ref; /* base NULL: a null pointer */
 	} value;
 };
@@ -33,10 +32,6 @@ static inline struct fkmi_gpu_arg fkmi_gpu_i32(int32_t value)
 static inline struct fkmi_gpu_arg fkmi_gpu_i64(int64_t value)
 {
 	return (struct fkmi_gpu_arg){FKMI_GPU_VALUE, 8, {.i64 = value}};
-}
-static inline struct fkmi_gpu_arg fkmi_gpu_f64(double value)
-{
-	return (struct fkmi_gpu_arg){FKMI_GPU_VALUE, 8, {.f64 = value}};
 }
 static inline struct fkmi_gpu_arg fkmi_gpu_place(struct fkmi_ref ref)
 {

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "backends/cuda/cuda.h"
+#include "tests/gpu/check.h"
 
-enum { SKIP = 77, GLOBAL_CAPTURE = 0, NON_BLOCKING = 1 };
+enum { GLOBAL_CAPTURE = 0, NON_BLOCKING = 1 };
 
 /* What of the driver only this test uses. */
 static struct {
@@ -18,14 +19,6 @@ static struct {
 	fkmi_cu_result (*destroy_executable)(void *executable);
 	fkmi_cu_result (*destroy_graph)(void *graph);
 } graphs;
-
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                               \
-		if (!(condition)) {                                                                                            \
-			fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, fkm_error_message());                           \
-			exit(1);                                                                                                   \
-		}                                                                                                              \
-	} while (0)
 
 static void load_graphs(void)
 {

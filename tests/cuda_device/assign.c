@@ -15,19 +15,10 @@
 
 #include "backends/cuda/cuda.h"
 #include "plan.h"
+#include "tests/gpu/check.h"
 #include "workspace.h"
 
 extern const unsigned char fkmi_test_image_check[];
-
-enum { SKIP = 77 };
-
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                               \
-		if (!(condition)) {                                                                                            \
-			fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, fkm_error_message());                           \
-			exit(1);                                                                                                   \
-		}                                                                                                              \
-	} while (0)
 
 struct test_case {
 	const char *name;

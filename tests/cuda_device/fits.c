@@ -18,16 +18,7 @@
 #include "bench/cuda_device.h"
 #include "bench/data.h"
 #include "bench/threads.h"
-
-enum { SKIP = 77 };
-
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                               \
-		if (!(condition)) {                                                                                            \
-			fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, fkm_error_message());                           \
-			exit(1);                                                                                                   \
-		}                                                                                                              \
-	} while (0)
+#include "tests/gpu/check.h"
 
 /* ---- data ---- */
 

@@ -11,16 +11,9 @@
 #include "bench/cuda_device.h"
 #include "bench/data.h"
 #include "bench/threads.h"
+#include "tests/gpu/check.h"
 
-enum { SKIP = 77, THREAD_LOCAL_CAPTURE = 1, DATA_SETS = 2 };
-
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                               \
-		if (!(condition)) {                                                                                            \
-			fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, fkm_error_message());                           \
-			exit(1);                                                                                                   \
-		}                                                                                                              \
-	} while (0)
+enum { THREAD_LOCAL_CAPTURE = 1, DATA_SETS = 2 };
 
 /* What of the driver only this test uses. */
 static struct {

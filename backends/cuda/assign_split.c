@@ -64,6 +64,17 @@ static int64_t take(struct layout *l, int64_t count, int64_t element)
 }
 
 /* Of a block's sets. */
+/* Of a block of centroids; of a block's rows. */
+static int32_t fragment_bytes(const struct fkmi_tile *tile)
+{
+	return FKMI_SPLIT_FRAGMENT_BYTES(chunks_of(tile));
+}
+
+static int32_t rows_bytes(const struct fkmi_tile *tile)
+{
+	return FKMI_SPLIT_ROWS_BYTES(dims_of(tile));
+}
+
 static int64_t set_bytes(const struct fkmi_tile *tile)
 {
 	return (int64_t)sizeof(float) * FKMI_SPLIT_BLOCK / FKMI_SPLIT_SET * FKMI_SPLIT_SET_FLOATS(dims_of(tile));
@@ -80,7 +91,7 @@ static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_t
 		return l;
 	l.bytes = 0;
 	l.problems = take(&l, p->b, sizeof(struct fkmi_split_problem));
-	l.fragments = take(&l, p->b * l.blocks, FKMI_SPLIT_FRAGMENT_BYTES(chunks_of(tile)));
+	l.fragments = take(&l, p->b * l.blocks, fragment_bytes(tile));
 	l.sets = take(&l, p->b * l.blocks, set_bytes(tile));
 	l.norms = take(&l, p->b * p->k, sizeof(float));
 	l.table = take(&l, p->b * l.slots, sizeof(int32_t));
@@ -146,7 +157,7 @@ enum fkm_status fkmi_cuda_split_assign(struct fkmi_gpu *gpu, const struct fkmi_j
 	const struct fkmi_problem *p = &job->problem;
 	const struct fkmi_tile *tile = job->plan.tile;
 	const struct layout l = layout_of(p, tile);
-	const int64_t fragment_bytes = FKMI_SPLIT_FRAGMENT_BYTES(chunks_of(tile)), sets = l.blocks * set_bytes(tile);
+	const int64_t sets = l.blocks * set_bytes(tile);
 	struct fkmi_split_assign a = {.active = place(job->active),
 								  .points = place(job->points),
 								  .row_scale = place(job->row_scale),
@@ -170,7 +181,8 @@ enum fkm_status fkmi_cuda_split_assign(struct fkmi_gpu *gpu, const struct fkmi_j
 								  .k = (int32_t)p->k,
 								  .d = (int32_t)p->d,
 								  .blocks = (int32_t)l.blocks,
-								  .chunk_blocks = (int32_t)least(l.blocks, FKMI_SPLIT_CHUNK_BYTES / fragment_bytes),
+								  .chunk_blocks =
+									  (int32_t)least(l.blocks, FKMI_SPLIT_CHUNK_BYTES / fragment_bytes(tile)),
 								  .local_sets = sets <= FKMI_SPLIT_SETS_BYTES,
 								  .dtype = p->dtype,
 								  .weights_dtype = job->weights_dtype,
@@ -190,7 +202,7 @@ enum fkm_status fkmi_cuda_split_assign(struct fkmi_gpu *gpu, const struct fkmi_j
 			.kernel = kernel,
 			.blocks = least(p->b * a.tiles, (int64_t)FKMI_SPLIT_BLOCKS * gpu->device.limits.units),
 			.threads = FKMI_SPLIT_THREADS,
-			.local_bytes = (int32_t)(a.chunk_blocks * fragment_bytes + (a.local_sets ? sets : 0) +
-									 FKMI_SPLIT_ROWS_BYTES(dims_of(tile)) + FKMI_SPLIT_MOVES_BYTES + sums),
+			.local_bytes = (int32_t)(a.chunk_blocks * fragment_bytes(tile) + (a.local_sets ? sets : 0) +
+									 rows_bytes(tile) + FKMI_SPLIT_MOVES_BYTES + sums),
 			.arguments = (void *[]){&a}});
 }

@@ -43,11 +43,12 @@ enum {
 #define FKMI_MATRIX_WMMA_RESIDENT (32 * 128)
 #define FKMI_MATRIX_WMMA_STREAMED 64
 
-/* Centroids of a stage. */
+/* Centroids of a stage. Nothing is divided by 0 even where the quotient is not asked for: compilers object. */
+#define FKMI_MATRIX_WIDTH(steps) (16 * ((steps) == 0 ? 1 : (steps)))
 #define FKMI_MATRIX_CENTROIDS(steps, resident, streamed)                                                               \
-	((steps) == 0                                               ? (streamed)                                           \
-	 : (resident) / (16 * (steps)) > FKMI_MATRIX_MOST_CENTROIDS ? FKMI_MATRIX_MOST_CENTROIDS                           \
-																: (resident) / (16 * (steps)))
+	((steps) == 0                                                         ? (streamed)                                 \
+	 : (resident) / FKMI_MATRIX_WIDTH(steps) > FKMI_MATRIX_MOST_CENTROIDS ? FKMI_MATRIX_MOST_CENTROIDS                 \
+																		  : (resident) / FKMI_MATRIX_WIDTH(steps))
 
 /* Bytes of a slab of points, and of centroids with their norms in one of two stages. */
 #define FKMI_MATRIX_POINT_BYTES(points) ((points) * (FKMI_MATRIX_SLAB + FKMI_MATRIX_PAD) * 2)

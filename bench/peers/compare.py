@@ -10,7 +10,7 @@ Points and start are on the GPU before the clock starts (peers that take host ar
 is waited for, and the first fit is not counted. What a peer cannot do is a row with the reason. A peer that ends the
 process is reported, and the rest is run without it.
 
-  python bench/peers/compare.py --build build --json bench/results/FILE.json
+  python bench/peers/compare.py --build build --json bench/results/FILE.json    (requirements-gpu.txt)
 """
 import argparse
 import datetime

@@ -202,7 +202,7 @@ enum fkm_status fkmi_cuda_split_assign(struct fkmi_gpu *gpu, const struct fkmi_j
 			.kernel = kernel,
 			.blocks = least(p->b * a.tiles, (int64_t)FKMI_SPLIT_BLOCKS * gpu->device.limits.units),
 			.threads = FKMI_SPLIT_THREADS,
-			.local_bytes = (int32_t)(a.chunk_blocks * fragment_bytes(tile) + (a.local_sets ? sets : 0) +
+			.local_bytes = (int32_t)((int64_t)a.chunk_blocks * fragment_bytes(tile) + (a.local_sets ? sets : 0) +
 									 rows_bytes(tile) + FKMI_SPLIT_MOVES_BYTES + sums),
 			.arguments = (void *[]){&a}});
 }

@@ -16,7 +16,7 @@
 #include "kernels/common/state.h"
 #include "kernels/cuda/sm90.h"
 
-enum { SLICE = 64, PIECE = 8, ALIGNMENT = 256 };
+enum { SLICE = 64, PIECE = 8 };
 
 /* ---- tiles ---- */
 
@@ -95,16 +95,6 @@ bool fkmi_cuda_sm90_fuses(const struct fkmi_limits *limits, const struct fkmi_pr
 
 /* ---- scratch ---- */
 
-static int64_t divide_up(int64_t a, int64_t b)
-{
-	return a / b + (a % b != 0);
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 static int64_t most(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
@@ -123,28 +113,17 @@ struct layout {
 	int64_t rows, candidates, scans, nearest, passing_bytes;
 };
 
-static int64_t take(struct layout *l, int64_t count, int64_t each, int64_t element)
-{
-	if (l->bytes < 0 || (each > 0 && count > (INT64_MAX / 4 - l->bytes) / element / each)) {
-		l->bytes = -1;
-		return -1;
-	}
-	const int64_t offset = l->bytes;
-	l->bytes += divide_up(count * each * element, ALIGNMENT) * ALIGNMENT;
-	return offset;
-}
-
 static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_plan *plan)
 {
 	/* Two candidates are usual where a row has any; every fifth row is much. What does not fit is scanned, slowly. Where
 	 * points are copied, memory is not that dear, and the copy's errors add to the others. */
 	enum { FEW_CANDIDATES = 65536, MOST_CANDIDATES = 1 << 30, FEW_SCANS = 1024 };
-	struct layout l = {.span_rows = least(plan->chunk_rows, p->n), .slots = 2};
+	struct layout l = {.span_rows = fkmi_gpu_least(plan->chunk_rows, p->n), .slots = 2};
 	const struct shape *shape = shape_of(plan->tile);
 	/* Kernels that keep points in registers read m for all the dimensions that they have room for. */
-	l.d_padded = divide_up(shape->d_most <= 512 ? shape->d_most : p->d, SLICE) * SLICE;
-	l.d_pitch = divide_up(p->d, PIECE) * PIECE;
-	l.k_padded = divide_up(p->k, FKMI_SM90_MOST_CENTROIDS) * FKMI_SM90_MOST_CENTROIDS;
+	l.d_padded = fkmi_gpu_divide_up(shape->d_most <= 512 ? shape->d_most : p->d, SLICE) * SLICE;
+	l.d_pitch = fkmi_gpu_divide_up(p->d, PIECE) * PIECE;
+	l.k_padded = fkmi_gpu_divide_up(p->k, FKMI_SM90_MOST_CENTROIDS) * FKMI_SM90_MOST_CENTROIDS;
 	while (l.slots < 2 * p->k)
 		l.slots *= 2;
 	if (p->b > INT64_MAX / 16 / l.span_rows) {
@@ -153,37 +132,37 @@ static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_p
 	}
 	const int64_t rows = p->b * l.span_rows;
 	const int64_t usual = copies(plan->tile) ? 2 * rows : rows * 7 / 16;
-	l.candidate_capacity = least(most(usual, least(8 * rows, FEW_CANDIDATES)), MOST_CANDIDATES);
-	l.scan_rows = least(most(rows / 64, FEW_SCANS), FKMI_SM90_SCAN_ROWS);
+	l.candidate_capacity = fkmi_gpu_least(most(usual, fkmi_gpu_least(8 * rows, FEW_CANDIDATES)), MOST_CANDIDATES);
+	l.scan_rows = fkmi_gpu_least(most(rows / 64, FEW_SCANS), FKMI_SM90_SCAN_ROWS);
 	if (!fkmi_has_distances(p))
-		l.rows = take(&l, rows, 1, sizeof(struct fkmi_sm90_row));
-	l.candidates = take(&l, l.candidate_capacity, 1, sizeof(struct fkmi_sm90_candidate));
-	l.scans = take(&l, l.scan_rows, 1, sizeof(struct fkmi_sm90_scan));
-	l.nearest = take(&l, l.scan_rows, 1, sizeof(struct fkmi_sm90_nearest));
+		l.rows = fkmi_gpu_take(&l.bytes, rows, 1, sizeof(struct fkmi_sm90_row));
+	l.candidates = fkmi_gpu_take(&l.bytes, l.candidate_capacity, 1, sizeof(struct fkmi_sm90_candidate));
+	l.scans = fkmi_gpu_take(&l.bytes, l.scan_rows, 1, sizeof(struct fkmi_sm90_scan));
+	l.nearest = fkmi_gpu_take(&l.bytes, l.scan_rows, 1, sizeof(struct fkmi_sm90_nearest));
 	l.passing_bytes = l.bytes;
 	if (l.bytes < 0)
 		return l;
 	l.bytes = 0;
-	l.problems = take(&l, p->b, 1, sizeof(struct fkmi_sm90_problem));
-	l.row_counts = take(&l, p->b, 1, sizeof(int32_t));
-	l.totals = take(&l, 1, 1, sizeof(struct fkmi_sm90_totals));
+	l.problems = fkmi_gpu_take(&l.bytes, p->b, 1, sizeof(struct fkmi_sm90_problem));
+	l.row_counts = fkmi_gpu_take(&l.bytes, p->b, 1, sizeof(int32_t));
+	l.totals = fkmi_gpu_take(&l.bytes, 1, 1, sizeof(struct fkmi_sm90_totals));
 	l.zero_end = l.bytes;
-	l.keys = take(&l, p->b, l.slots, sizeof(uint64_t));
-	l.first = take(&l, p->b, l.slots, sizeof(uint32_t));
+	l.keys = fkmi_gpu_take(&l.bytes, p->b, l.slots, sizeof(uint64_t));
+	l.first = fkmi_gpu_take(&l.bytes, p->b, l.slots, sizeof(uint32_t));
 	l.ones_end = l.bytes;
-	l.usual = take(&l, p->b, 1, sizeof(struct fkmi_sm90_usual));
-	l.slot_of = take(&l, p->b, p->k, sizeof(uint32_t));
-	l.mean = take(&l, p->b, p->d, sizeof(double));
-	l.shift = take(&l, p->b, l.d_padded, sizeof(float));
-	l.operands = take(&l, p->b * p->k, l.d_pitch, sizeof(uint16_t));
-	l.norms = take(&l, p->b, l.k_padded, sizeof(float));
-	l.lengths = take(&l, p->b, p->k, sizeof(struct fkmi_sm90_length));
-	l.row_starts = take(&l, p->b + 1, 1, sizeof(int32_t));
+	l.usual = fkmi_gpu_take(&l.bytes, p->b, 1, sizeof(struct fkmi_sm90_usual));
+	l.slot_of = fkmi_gpu_take(&l.bytes, p->b, p->k, sizeof(uint32_t));
+	l.mean = fkmi_gpu_take(&l.bytes, p->b, p->d, sizeof(double));
+	l.shift = fkmi_gpu_take(&l.bytes, p->b, l.d_padded, sizeof(float));
+	l.operands = fkmi_gpu_take(&l.bytes, p->b * p->k, l.d_pitch, sizeof(uint16_t));
+	l.norms = fkmi_gpu_take(&l.bytes, p->b, l.k_padded, sizeof(float));
+	l.lengths = fkmi_gpu_take(&l.bytes, p->b, p->k, sizeof(struct fkmi_sm90_length));
+	l.row_starts = fkmi_gpu_take(&l.bytes, p->b + 1, 1, sizeof(int32_t));
 	if (copies(plan->tile)) {
-		l.copy_mean = take(&l, p->b, p->d, sizeof(float));
-		l.copy_scale = take(&l, p->b, 1, sizeof(float));
-		l.copy = take(&l, p->b * p->n, l.d_pitch, sizeof(uint16_t));
-		l.residuals = take(&l, p->b, p->n, sizeof(float));
+		l.copy_mean = fkmi_gpu_take(&l.bytes, p->b, p->d, sizeof(float));
+		l.copy_scale = fkmi_gpu_take(&l.bytes, p->b, 1, sizeof(float));
+		l.copy = fkmi_gpu_take(&l.bytes, p->b * p->n, l.d_pitch, sizeof(uint16_t));
+		l.residuals = fkmi_gpu_take(&l.bytes, p->b, p->n, sizeof(float));
 	}
 	return l;
 }
@@ -192,7 +171,7 @@ int64_t fkmi_cuda_sm90_scratch_bytes(const struct fkmi_limits *limits, const str
 									 const struct fkmi_plan *plan)
 {
 	(void)limits;
-	const int64_t tiles = divide_up(plan->chunk_rows, shape_of(plan->tile)->points);
+	const int64_t tiles = fkmi_gpu_divide_up(plan->chunk_rows, shape_of(plan->tile)->points);
 	/* Tiles of all problems are counted in 32 bits, with the shares of their centroids. */
 	if (problem->n > INT32_MAX || problem->b > INT32_MAX / 256 / tiles)
 		return -1;
@@ -266,7 +245,7 @@ static enum fkm_status launch_behind(const struct run *r, const char *kernel, in
 static int64_t blocks_for(const struct run *r, int64_t work, int64_t each)
 {
 	enum { RESIDENT = 8 };
-	return least(divide_up(work, each), (int64_t)RESIDENT * r->cuda->base.gpu.device.limits.units);
+	return fkmi_gpu_least(fkmi_gpu_divide_up(work, each), (int64_t)RESIDENT * r->cuda->base.gpu.device.limits.units);
 }
 
 static bool is_multiple(int64_t value, int64_t of)
@@ -294,7 +273,7 @@ static struct fkmi_sm90_points points_of(const struct run *r)
 /* gamma of certificate.cuh, of which the others are too. */
 static float score_error(int64_t d)
 {
-	return (float)((double)(17 * divide_up(d, 16) + 8) * 0x1p-23 * 1.01);
+	return (float)((double)(17 * fkmi_gpu_divide_up(d, 16) + 8) * 0x1p-23 * 1.01);
 }
 
 /* ---- prepare ---- */
@@ -317,8 +296,8 @@ static enum fkm_status copy_points(const struct run *r)
 							   .d_pitch = (int32_t)l->d_pitch};
 	FKMI_TRY(launch(r, "fkmi_sm90_center_points", blocks_for(r, job->problem.b, 1), FKMI_SM90_CENTER_GROUP, &a));
 	return launch(r, "fkmi_sm90_copy_points",
-				  blocks_for(r, job->problem.b * divide_up(job->problem.n, FKMI_SM90_COPY_ROWS), 1), FKMI_SM90_GROUP,
-				  &a);
+				  blocks_for(r, job->problem.b * fkmi_gpu_divide_up(job->problem.n, FKMI_SM90_COPY_ROWS), 1),
+				  FKMI_SM90_GROUP, &a);
 }
 
 enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job)
@@ -416,8 +395,8 @@ static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span s
 /* Makes an assignment one of the shape's tiles. */
 static void set_tiles(struct fkmi_sm90_assign *a, const struct shape *shape)
 {
-	a->tiles = (int32_t)divide_up(a->span_rows, shape->points);
-	a->centroid_tiles = (int32_t)divide_up(a->k, shape->centroids);
+	a->tiles = (int32_t)fkmi_gpu_divide_up(a->span_rows, shape->points);
+	a->centroid_tiles = (int32_t)fkmi_gpu_divide_up(a->k, shape->centroids);
 }
 
 static enum fkm_status map_operands(const struct run *r, const struct fkmi_sm90_assign *a, const struct shape *shape,
@@ -508,7 +487,7 @@ enum fkm_status fkmi_cuda_sm90_assign(struct fkmi_gpu *gpu, const struct fkmi_jo
 	const struct run r = run_of(gpu, job);
 	struct fkmi_sm90_assign a = assign_of(&r, span);
 	const struct shape *shape = a.aligned ? r.shape : &shapes[SHAPES - 1];
-	const int64_t tiles = a.b * divide_up(span.rows, shape->points);
-	FKMI_TRY(launch_flash(&r, shape, a.aligned ? "" : "_fetch", least(tiles, gpu->device.limits.units), &a));
+	const int64_t tiles = a.b * fkmi_gpu_divide_up(span.rows, shape->points);
+	FKMI_TRY(launch_flash(&r, shape, a.aligned ? "" : "_fetch", fkmi_gpu_least(tiles, gpu->device.limits.units), &a));
 	return recheck(&r, &a);
 }

@@ -6,7 +6,7 @@
 #include "kernels/common/state.h"
 #include "kernels/cuda/split.h"
 
-enum { ALIGNMENT = 256, WARPS = FKMI_SPLIT_THREADS / 32 };
+enum { WARPS = FKMI_SPLIT_THREADS / 32 };
 
 /* Measured on an H200. A tile of the table is what a block takes at a time. */
 #define TILE(most_dims)                                                                                                \
@@ -38,16 +38,6 @@ static int32_t chunks_of(const struct fkmi_tile *tile)
 	return FKMI_SPLIT_CHUNKS(dims_of(tile));
 }
 
-static int64_t divide_up(int64_t a, int64_t b)
-{
-	return a / b + (a % b != 0);
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* ---- scratch ---- */
 
 struct layout {
@@ -56,14 +46,6 @@ struct layout {
 	int64_t bytes;                                            /* -1: too much */
 };
 
-static int64_t take(struct layout *l, int64_t count, int64_t element)
-{
-	const int64_t offset = l->bytes;
-	l->bytes += divide_up(count * element, ALIGNMENT) * ALIGNMENT;
-	return offset;
-}
-
-/* Of a block's sets. */
 /* Of a block of centroids; of a block's rows. */
 static int32_t fragment_bytes(const struct fkmi_tile *tile)
 {
@@ -75,6 +57,7 @@ static int32_t rows_bytes(const struct fkmi_tile *tile)
 	return FKMI_SPLIT_ROWS_BYTES(dims_of(tile));
 }
 
+/* Of a block's sets. */
 static int64_t set_bytes(const struct fkmi_tile *tile)
 {
 	return (int64_t)sizeof(float) * FKMI_SPLIT_BLOCK / FKMI_SPLIT_SET * FKMI_SPLIT_SET_FLOATS(dims_of(tile));
@@ -83,19 +66,19 @@ static int64_t set_bytes(const struct fkmi_tile *tile)
 static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_tile *tile)
 {
 	const int64_t most_centroids = (int64_t)1 << 40; /* of all problems: no size overflows */
-	struct layout l = {.blocks = divide_up(p->k, FKMI_SPLIT_BLOCK), .slots = 2, .bytes = -1};
+	struct layout l = {.blocks = fkmi_gpu_divide_up(p->k, FKMI_SPLIT_BLOCK), .slots = 2, .bytes = -1};
 	while (l.slots < 2 * p->k)
 		l.slots *= 2;
 	/* Columns of all problems are counted in 32 bits. */
 	if (p->b > INT32_MAX / FKMI_SPLIT_MOST_DIMS || p->b > most_centroids / l.slots)
 		return l;
 	l.bytes = 0;
-	l.problems = take(&l, p->b, sizeof(struct fkmi_split_problem));
-	l.fragments = take(&l, p->b * l.blocks, fragment_bytes(tile));
-	l.sets = take(&l, p->b * l.blocks, set_bytes(tile));
-	l.norms = take(&l, p->b * p->k, sizeof(float));
-	l.table = take(&l, p->b * l.slots, sizeof(int32_t));
-	l.slot_of = take(&l, p->b * p->k, sizeof(int32_t));
+	l.problems = fkmi_gpu_take(&l.bytes, p->b, 1, sizeof(struct fkmi_split_problem));
+	l.fragments = fkmi_gpu_take(&l.bytes, p->b * l.blocks, 1, fragment_bytes(tile));
+	l.sets = fkmi_gpu_take(&l.bytes, p->b * l.blocks, 1, set_bytes(tile));
+	l.norms = fkmi_gpu_take(&l.bytes, p->b * p->k, 1, sizeof(float));
+	l.table = fkmi_gpu_take(&l.bytes, p->b * l.slots, 1, sizeof(int32_t));
+	l.slot_of = fkmi_gpu_take(&l.bytes, p->b * p->k, 1, sizeof(int32_t));
 	return l;
 }
 
@@ -182,7 +165,7 @@ enum fkm_status fkmi_cuda_split_assign(struct fkmi_gpu *gpu, const struct fkmi_j
 								  .d = (int32_t)p->d,
 								  .blocks = (int32_t)l.blocks,
 								  .chunk_blocks =
-									  (int32_t)least(l.blocks, FKMI_SPLIT_CHUNK_BYTES / fragment_bytes(tile)),
+									  (int32_t)fkmi_gpu_least(l.blocks, FKMI_SPLIT_CHUNK_BYTES / fragment_bytes(tile)),
 								  .local_sets = sets <= FKMI_SPLIT_SETS_BYTES,
 								  .dtype = p->dtype,
 								  .weights_dtype = job->weights_dtype,
@@ -191,7 +174,7 @@ enum fkm_status fkmi_cuda_split_assign(struct fkmi_gpu *gpu, const struct fkmi_j
 								  .delta = accumulate == FKMI_ACCUMULATE_DELTA,
 								  .span_row = (int32_t)span.row,
 								  .span_rows = (int32_t)span.rows,
-								  .tiles = (int32_t)divide_up(span.rows, tile->points / WARPS),
+								  .tiles = (int32_t)fkmi_gpu_divide_up(span.rows, tile->points / WARPS),
 								  .one = 1.0f};
 	const int64_t sums = a.accumulates ? 2 * p->k * (p->d + 1) * (int64_t)sizeof(int32_t) : 0;
 	char kernel[32];
@@ -200,7 +183,7 @@ enum fkm_status fkmi_cuda_split_assign(struct fkmi_gpu *gpu, const struct fkmi_j
 		(struct fkmi_cuda *)gpu,
 		&(struct fkmi_cuda_launch){
 			.kernel = kernel,
-			.blocks = least(p->b * a.tiles, (int64_t)FKMI_SPLIT_BLOCKS * gpu->device.limits.units),
+			.blocks = fkmi_gpu_least(p->b * a.tiles, (int64_t)FKMI_SPLIT_BLOCKS * gpu->device.limits.units),
 			.threads = FKMI_SPLIT_THREADS,
 			.local_bytes = (int32_t)((int64_t)a.chunk_blocks * fragment_bytes(tile) + (a.local_sets ? sets : 0) +
 									 rows_bytes(tile) + FKMI_SPLIT_MOVES_BYTES + sums),

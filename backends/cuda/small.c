@@ -29,31 +29,22 @@ const struct fkmi_tile fkmi_cuda_small_tiles[] = {{
 }};
 const int32_t fkmi_cuda_small_tile_count = 1;
 
-static int64_t least(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-static int64_t round_up(int64_t a, int64_t b)
-{
-	return (a + b - 1) / b * b;
-}
-
 /* ---- who works on what ---- */
 
 /* Where parts of shared memory begin, one behind the other. */
 static int32_t take(struct fkmi_small_layout *l, int64_t count, int64_t each)
 {
 	const int32_t place = l->bytes;
-	l->bytes += (int32_t)round_up(count * each, 16);
+	l->bytes += (int32_t)fkmi_gpu_round_up(count * each, 16);
 	return place;
 }
 
 static struct fkmi_small_layout layout_of(const struct fkmi_problem *p, int64_t rows)
 {
 	enum { F32 = 4, F64 = 8, I32 = 4, U16 = 2 };
-	const int64_t columns = least(round_up(p->k, FKMI_SMALL_COLUMNS / FKMI_SMALL_SHARES), FKMI_SMALL_COLUMNS);
-	struct fkmi_small_layout l = {.pitch = (int32_t)(round_up(p->d, FKMI_SMALL_STEP) * U16 + 16)};
+	const int64_t columns =
+		fkmi_gpu_least(fkmi_gpu_round_up(p->k, FKMI_SMALL_COLUMNS / FKMI_SMALL_SHARES), FKMI_SMALL_COLUMNS);
+	struct fkmi_small_layout l = {.pitch = (int32_t)(fkmi_gpu_round_up(p->d, FKMI_SMALL_STEP) * U16 + 16)};
 	l.points = take(&l, rows, l.pitch);
 	l.centroids = take(&l, columns, l.pitch);
 	l.mean = take(&l, p->d, F64);
@@ -93,7 +84,7 @@ static struct arrangement arrange(const struct fkmi_limits *limits, const struct
 	const int64_t each = fkmi_gpu_divide_up(passes, groups);
 	r.groups = fkmi_gpu_divide_up(passes, each);
 	r.group_rows = each * FKMI_SMALL_ROWS;
-	r.sets = least(p->b, limits->units / r.groups);
+	r.sets = fkmi_gpu_least(p->b, limits->units / r.groups);
 	return r;
 }
 
@@ -112,10 +103,9 @@ struct scratch {
 
 static struct scratch scratch_of(const struct fkmi_problem *p)
 {
-	enum { ALIGNMENT = 256 };
-	const int64_t clusters = p->b * p->k, d_padded = round_up(p->d, FKMI_SMALL_STEP);
+	const int64_t clusters = p->b * p->k, d_padded = fkmi_gpu_round_up(p->d, FKMI_SMALL_STEP);
 	struct scratch s = {0};
-	s.described = round_up(clusters * d_padded * (int64_t)sizeof(uint16_t), ALIGNMENT);
+	s.described = fkmi_gpu_round_up(clusters * d_padded * (int64_t)sizeof(uint16_t), FKMI_GPU_ALIGNMENT);
 	s.bytes = s.described + clusters * (int64_t)sizeof(struct fkmi_small_centroid);
 	return s;
 }
@@ -192,7 +182,7 @@ static enum fkm_status run(struct fkmi_gpu *gpu, const struct fkmi_job *job, str
 		.b = (int32_t)p->b,
 		.k = (int32_t)p->k,
 		.d = (int32_t)p->d,
-		.d_padded = (int32_t)round_up(p->d, FKMI_SMALL_STEP),
+		.d_padded = (int32_t)fkmi_gpu_round_up(p->d, FKMI_SMALL_STEP),
 		.dtype = p->dtype,
 		.weights_dtype = job->weights_dtype,
 		.cosine = p->metric == FKM_METRIC_COSINE,

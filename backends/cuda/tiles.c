@@ -7,7 +7,7 @@
 #include "backends/gpu/assign_matrix.h"
 #include "cuda.h"
 
-enum { MOST_TILES = 48, ALIGNMENT = 256 };
+enum { MOST_TILES = 48 };
 
 /* Kernels with a host side of their own. */
 static const struct family {
@@ -73,11 +73,6 @@ const struct fkmi_tile *fkmi_cuda_tiles(int32_t *count)
 	return table;
 }
 
-static int64_t round_up(int64_t bytes)
-{
-	return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
-
 /* Of the common steps and what lies over theirs: nothing of theirs is kept from before an assign until after it. */
 static int64_t shared_bytes(const struct family *family, const struct fkmi_limits *limits,
 							const struct fkmi_problem *problem, const struct fkmi_plan *plan)
@@ -95,15 +90,16 @@ int64_t fkmi_cuda_scratch_bytes(const struct fkmi_limits *limits, const struct f
 	if (shared < 0 || family == NULL)
 		return shared;
 	int64_t native = family->scratch_bytes(limits, problem, plan);
-	if (native < 0 || shared > INT64_MAX - ALIGNMENT - native)
+	if (native < 0 || shared > INT64_MAX - FKMI_GPU_ALIGNMENT - native)
 		return -1;
-	return round_up(shared) + native;
+	return fkmi_gpu_round_up(shared, FKMI_GPU_ALIGNMENT) + native;
 }
 
 struct fkmi_ref fkmi_cuda_native_scratch(const struct fkmi_limits *limits, const struct fkmi_job *job)
 {
 	const struct family *family = family_of(job->plan.tile);
-	return fkmi_ref_add(job->scratch, round_up(shared_bytes(family, limits, &job->problem, &job->plan)));
+	return fkmi_ref_add(job->scratch,
+						fkmi_gpu_round_up(shared_bytes(family, limits, &job->problem, &job->plan), FKMI_GPU_ALIGNMENT));
 }
 
 bool fkmi_cuda_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem, const struct fkmi_tile *tile)

@@ -13,6 +13,31 @@
 
 struct fkmi_gpu;
 
+/* ---- sizes ---- */
+
+static inline int64_t fkmi_gpu_divide_up(int64_t a, int64_t b)
+{
+	return a / b + (a % b != 0);
+}
+
+static inline int64_t fkmi_gpu_round_up(int64_t a, int64_t b)
+{
+	return fkmi_gpu_divide_up(a, b) * b;
+}
+
+static inline int64_t fkmi_gpu_least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+enum { FKMI_GPU_ALIGNMENT = 256 }; /* bytes, of each part of scratch */
+
+/* Takes rows x columns elements of that many bytes, none of them negative, at *end, which moves behind them; returns where
+ * they begin. -1, and *end is -1 from then on, if it overflows. */
+int64_t fkmi_gpu_take(int64_t *end, int64_t rows, int64_t columns, int64_t element);
+
+/* ---- launches ---- */
+
 /* One kernel argument: a plain value, or a place in device memory (a pointer, or a cl_mem and an offset). */
 struct fkmi_gpu_arg {
 	enum { FKMI_GPU_VALUE, FKMI_GPU_REF } kind;

@@ -4,8 +4,6 @@
 #include "assign_matrix.h"
 #include "steps.h"
 
-enum { ALIGNMENT = 256 };
-
 const struct fkmi_tile fkmi_gpu_portable_tile = {
 	.name = "portable",
 	.kernel = "fkmi_k_filter",
@@ -22,27 +20,21 @@ const struct fkmi_tile fkmi_gpu_portable_tile = {
 	.portable = true,
 };
 
-/* Where the next part goes. */
-struct walk {
-	int64_t offset; /* -1 after an overflow */
-};
-
-/* Takes rows x columns elements; no factor is negative. */
-static int64_t take(struct walk *walk, int64_t rows, int64_t columns, int64_t element)
+int64_t fkmi_gpu_take(int64_t *end, int64_t rows, int64_t columns, int64_t element)
 {
 	const int64_t most = INT64_MAX / 4;
-	if (walk->offset < 0)
+	if (*end < 0)
 		return -1;
-	if (columns > most / element || (columns > 0 && rows > (most - walk->offset) / (columns * element))) {
-		walk->offset = -1;
+	if (columns > most / element || (columns > 0 && rows > (most - *end) / (columns * element))) {
+		*end = -1;
 		return -1;
 	}
-	const int64_t offset = walk->offset;
-	walk->offset += (rows * columns * element + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+	const int64_t offset = *end;
+	*end += fkmi_gpu_round_up(rows * columns * element, FKMI_GPU_ALIGNMENT);
 	return offset;
 }
 
-static void place_tile(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p,
+static void place_tile(struct fkmi_gpu_layout *l, int64_t *end, const struct fkmi_problem *p,
 					   const struct fkmi_tile *tile, int64_t rows)
 {
 	const struct fkmi_gpu_matrix_shape *matrix = fkmi_gpu_matrix_shape(tile);
@@ -53,25 +45,25 @@ static void place_tile(struct fkmi_gpu_layout *l, struct walk *walk, const struc
 	l->slots = 1;
 	while (l->slots < 2 * p->k)
 		l->slots *= 2;
-	l->mu = take(walk, p->b, l->padded_d, sizeof(float));
+	l->mu = fkmi_gpu_take(end, p->b, l->padded_d, sizeof(float));
 	if (matrix != NULL) {
-		l->operands = take(walk, p->b * l->padded_k, l->padded_d, sizeof(uint16_t));
-		l->measures = take(walk, p->b, FKMI_MEASURES, sizeof(int32_t));
+		l->operands = fkmi_gpu_take(end, p->b * l->padded_k, l->padded_d, sizeof(uint16_t));
+		l->measures = fkmi_gpu_take(end, p->b, FKMI_MEASURES, sizeof(int32_t));
 	} else {
-		l->panels = take(walk, p->b * p->d, l->padded_k, sizeof(float));
-		l->norms = take(walk, p->b, l->padded_k, sizeof(float));
+		l->panels = fkmi_gpu_take(end, p->b * p->d, l->padded_k, sizeof(float));
+		l->norms = fkmi_gpu_take(end, p->b, l->padded_k, sizeof(float));
 	}
-	l->halves = take(walk, p->b, l->padded_k, sizeof(float));
-	l->norm_max = take(walk, p->b, 1, sizeof(int32_t));
-	l->table = take(walk, p->b, l->slots, sizeof(int32_t));
-	l->slot_of = take(walk, p->b, p->k, sizeof(int32_t));
-	l->list_counts = take(walk, p->b, 2, sizeof(int32_t));
-	l->listed = take(walk, p->b, rows, sizeof(int32_t));
-	l->thresholds = take(walk, p->b, rows, sizeof(float));
-	l->scanned = take(walk, p->b, rows, sizeof(int32_t));
+	l->halves = fkmi_gpu_take(end, p->b, l->padded_k, sizeof(float));
+	l->norm_max = fkmi_gpu_take(end, p->b, 1, sizeof(int32_t));
+	l->table = fkmi_gpu_take(end, p->b, l->slots, sizeof(int32_t));
+	l->slot_of = fkmi_gpu_take(end, p->b, p->k, sizeof(int32_t));
+	l->list_counts = fkmi_gpu_take(end, p->b, 2, sizeof(int32_t));
+	l->listed = fkmi_gpu_take(end, p->b, rows, sizeof(int32_t));
+	l->thresholds = fkmi_gpu_take(end, p->b, rows, sizeof(float));
+	l->scanned = fkmi_gpu_take(end, p->b, rows, sizeof(int32_t));
 }
 
-static void place_accumulate(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p, int64_t rows)
+static void place_accumulate(struct fkmi_gpu_layout *l, int64_t *end, const struct fkmi_problem *p, int64_t rows)
 {
 	l->local_sums = p->d <= FKMI_LOCAL_COLUMNS && p->k <= FKMI_LOCAL_SUMS / (p->d + 1);
 	if (!p->fits || l->local_sums)
@@ -79,37 +71,37 @@ static void place_accumulate(struct fkmi_gpu_layout *l, struct walk *walk, const
 	/* A part of the rows cannot make the sums anew, however many of them change clusters. */
 	l->list_rows = fkmi_gpu_divide_up(rows < p->n ? 2 * rows : rows, 4) * 4;
 	l->head_words = fkmi_gpu_divide_up(l->list_rows, 32);
-	l->changed = take(walk, p->b, 1, sizeof(int32_t));
-	l->used = take(walk, p->b, 1, sizeof(int32_t));
-	l->places = take(walk, p->b * 2, p->k, sizeof(int32_t));
-	l->heads = take(walk, p->b, l->head_words, sizeof(int32_t));
-	l->zeroed_bytes = walk->offset - l->changed;
+	l->changed = fkmi_gpu_take(end, p->b, 1, sizeof(int32_t));
+	l->used = fkmi_gpu_take(end, p->b, 1, sizeof(int32_t));
+	l->places = fkmi_gpu_take(end, p->b * 2, p->k, sizeof(int32_t));
+	l->heads = fkmi_gpu_take(end, p->b, l->head_words, sizeof(int32_t));
+	l->zeroed_bytes = *end - l->changed;
 	l->list_over_distances = fkmi_has_distances(p) && l->list_rows <= 2 * p->n;
 	if (!l->list_over_distances)
-		l->list = take(walk, p->b, l->list_rows, sizeof(int32_t));
+		l->list = fkmi_gpu_take(end, p->b, l->list_rows, sizeof(int32_t));
 }
 
-static void place_update(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p)
+static void place_update(struct fkmi_gpu_layout *l, int64_t *end, const struct fkmi_problem *p)
 {
 	if (!p->fits)
 		return;
-	l->shifts = take(walk, p->b, p->k, sizeof(double));
+	l->shifts = fkmi_gpu_take(end, p->b, p->k, sizeof(double));
 	l->sort_size = 1;
 	while (l->sort_size < p->k)
 		l->sort_size *= 2;
 	if (p->empty != FKM_EMPTY_RELOCATE)
 		return;
-	l->due = take(walk, p->b, 1, sizeof(int32_t));
-	l->move_count = take(walk, p->b, 1, sizeof(int64_t));
-	l->move_rows = take(walk, p->b, p->k, sizeof(int64_t));
-	l->move_targets = take(walk, p->b, p->k, sizeof(int32_t));
-	l->move_heads = take(walk, p->b, p->k, sizeof(int32_t));
-	l->move_next = take(walk, p->b, p->k, sizeof(int32_t));
-	l->sort_keys = take(walk, p->b, l->sort_size, sizeof(int64_t));
-	l->sort_rows = take(walk, p->b, l->sort_size, sizeof(int64_t));
+	l->due = fkmi_gpu_take(end, p->b, 1, sizeof(int32_t));
+	l->move_count = fkmi_gpu_take(end, p->b, 1, sizeof(int64_t));
+	l->move_rows = fkmi_gpu_take(end, p->b, p->k, sizeof(int64_t));
+	l->move_targets = fkmi_gpu_take(end, p->b, p->k, sizeof(int32_t));
+	l->move_heads = fkmi_gpu_take(end, p->b, p->k, sizeof(int32_t));
+	l->move_next = fkmi_gpu_take(end, p->b, p->k, sizeof(int32_t));
+	l->sort_keys = fkmi_gpu_take(end, p->b, l->sort_size, sizeof(int64_t));
+	l->sort_rows = fkmi_gpu_take(end, p->b, l->sort_size, sizeof(int64_t));
 }
 
-static void place_seed(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p)
+static void place_seed(struct fkmi_gpu_layout *l, int64_t *end, const struct fkmi_problem *p)
 {
 	enum { LEAST_SUM_ROWS = 1024 };
 	if (!p->fits || p->init != FKM_INIT_KMEANS_PLUS_PLUS)
@@ -120,20 +112,20 @@ static void place_seed(struct fkmi_gpu_layout *l, struct walk *walk, const struc
 	while (l->sum_rows < p->n / l->sum_rows)
 		l->sum_rows *= 2;
 	l->sum_blocks = fkmi_gpu_divide_up(p->n, l->sum_rows);
-	l->seed_sums = take(walk, p->b, l->sum_blocks, sizeof(int64_t));
-	l->candidates = take(walk, p->b * l->trials, p->d, sizeof(double));
-	l->potentials = take(walk, p->b, l->trials, sizeof(int64_t));
-	l->highest = take(walk, p->b, 1, sizeof(int64_t));
+	l->seed_sums = fkmi_gpu_take(end, p->b, l->sum_blocks, sizeof(int64_t));
+	l->candidates = fkmi_gpu_take(end, p->b * l->trials, p->d, sizeof(double));
+	l->potentials = fkmi_gpu_take(end, p->b, l->trials, sizeof(int64_t));
+	l->highest = fkmi_gpu_take(end, p->b, 1, sizeof(int64_t));
 }
 
-static void place_setup(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p)
+static void place_setup(struct fkmi_gpu_layout *l, int64_t *end, const struct fkmi_problem *p)
 {
-	l->center = take(walk, p->b, p->d, sizeof(double));
-	l->scale = take(walk, p->b, p->d, sizeof(double));
-	l->moments = take(walk, p->b, p->d, sizeof(int64_t));
+	l->center = fkmi_gpu_take(end, p->b, p->d, sizeof(double));
+	l->scale = fkmi_gpu_take(end, p->b, p->d, sizeof(double));
+	l->moments = fkmi_gpu_take(end, p->b, p->d, sizeof(int64_t));
 }
 
-static void place_results(struct fkmi_gpu_layout *l, struct walk *walk, const struct fkmi_problem *p)
+static void place_results(struct fkmi_gpu_layout *l, int64_t *end, const struct fkmi_problem *p)
 {
 	enum { MOST_BLOCKS = 1024 };
 	/* Counters of all blocks take no more than 4 bytes a row and a cluster. */
@@ -143,35 +135,35 @@ static void place_results(struct fkmi_gpu_layout *l, struct walk *walk, const st
 	if (l->sort_rows_per_block < p->n / MOST_BLOCKS + 1)
 		l->sort_rows_per_block = p->n / MOST_BLOCKS + 1;
 	l->sort_blocks = fkmi_gpu_divide_up(p->n, l->sort_rows_per_block);
-	l->largest = take(walk, p->b, 1, sizeof(int64_t));
-	l->sort_places = take(walk, p->b * l->sort_blocks, p->k, sizeof(int32_t));
+	l->largest = fkmi_gpu_take(end, p->b, 1, sizeof(int64_t));
+	l->sort_places = fkmi_gpu_take(end, p->b * l->sort_blocks, p->k, sizeof(int32_t));
 }
 
 /* Places a step's parts over those of the steps before it. */
 #define PLACE_OVER(place)                                                                                              \
 	do {                                                                                                               \
-		struct walk walk_over_ = fixed;                                                                                \
-		place(&l, &walk_over_, problem);                                                                               \
-		if (end.offset >= 0)                                                                                           \
-			end.offset = walk_over_.offset < 0 || walk_over_.offset > end.offset ? walk_over_.offset : end.offset;     \
+		int64_t over_ = fixed;                                                                                         \
+		place(&l, &over_, problem);                                                                                    \
+		if (end >= 0)                                                                                                  \
+			end = over_ < 0 || over_ > end ? over_ : end;                                                              \
 	} while (0)
 
 struct fkmi_gpu_layout fkmi_gpu_layout_make(const struct fkmi_problem *problem, const struct fkmi_plan *plan)
 {
 	struct fkmi_gpu_layout l = {0};
-	struct walk fixed = {0};
+	int64_t fixed = 0;
 	const int64_t rows = plan->chunk_rows < problem->n ? plan->chunk_rows : problem->n;
 	if (problem->n > INT32_MAX || problem->k > FKMI_GPU_K_MAX || problem->d > FKMI_GPU_D_MAX)
-		fixed.offset = -1;
+		fixed = -1;
 	if (plan->tile->portable || fkmi_gpu_matrix_shape(plan->tile) != NULL)
 		place_tile(&l, &fixed, problem, plan->tile, rows);
-	struct walk end = fixed;
+	int64_t end = fixed;
 	place_accumulate(&l, &end, problem, rows);
 	PLACE_OVER(place_update);
 	PLACE_OVER(place_seed);
 	PLACE_OVER(place_setup);
 	PLACE_OVER(place_results);
-	l.bytes = end.offset;
+	l.bytes = end;
 	return l;
 }
 

@@ -42,11 +42,6 @@ enum fkm_status fkmi_gpu_run_elements(const struct fkmi_gpu_call *call, int64_t 
 /* Fills memory of the job, in order with the launches. */
 enum fkm_status fkmi_gpu_fill(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes);
 
-static inline int64_t fkmi_gpu_divide_up(int64_t a, int64_t b)
-{
-	return a / b + (a % b != 0);
-}
-
 /* The smallest power of two from value up, at most FKMI_GROUP. */
 static inline int32_t fkmi_gpu_lanes(int64_t value)
 {

@@ -4,6 +4,8 @@ import dataclasses
 
 import torch
 
+from device import DEVICE
+
 DTYPES = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32}
 
 
@@ -29,9 +31,9 @@ class Shape:
 def normal(shape):
     """Standard normal points."""
     torch.manual_seed(0)
-    x = torch.empty(shape.b, shape.n, shape.d, dtype=DTYPES[shape.dtype], device="cuda")
+    x = torch.empty(shape.b, shape.n, shape.d, dtype=DTYPES[shape.dtype], device=DEVICE)
     for part in x.view(-1).split(1 << 28):
-        part.copy_(torch.randn(part.shape, device="cuda"))
+        part.copy_(torch.randn(part.shape, device=DEVICE))
     return x
 
 
@@ -48,8 +50,8 @@ def large(shape):
 def tight(shape):
     """K blobs of deviation 0.02 about standard normal centres."""
     x = normal(shape).float().mul_(0.02)
-    centres = torch.randn(shape.k, shape.d, device="cuda")
-    return x.add_(centres[torch.arange(shape.n, device="cuda") % shape.k]).to(DTYPES[shape.dtype])
+    centres = torch.randn(shape.k, shape.d, device=DEVICE)
+    return x.add_(centres[torch.arange(shape.n, device=DEVICE) % shape.k]).to(DTYPES[shape.dtype])
 
 
 def far(shape):
@@ -58,9 +60,10 @@ def far(shape):
 
 
 def one_cluster(shape):
-    """1 + N(0,1), all but the last 1024 points, which are at 100."""
+    """1 + N(0,1), all but 1024 points at 100; the start has one row of each kind."""
     x = normal(shape).add_(1)
-    x[:, -1024:] = 100
+    middle = shape.n * 3 // 4
+    x[:, middle - 512:middle + 512] = 100
     return x
 
 
@@ -70,13 +73,29 @@ def rows_as_start(x, k):
     return x[:, torch.arange(k, device=x.device) * n // k + (n // k) // 2].contiguous()
 
 
-# name, what it shows, shape, points
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    points: str  # in words
+    shape: Shape
+    make: object
+
+    @staticmethod
+    def of(name, points, dtype, make):
+        return Case(name, points + ", " + dtype, Shape(name, 1, 65536, 1024, 128, dtype), make)
+
+
 CASES = (
-    ("normal", "N(0,1), f16", Shape("normal", 1, 262144, 1024, 128, "f16"), normal),
-    ("offset", "3 + 0.03 N(0,1), f16", Shape("offset", 1, 262144, 1024, 128, "f16"), offset),
-    ("large", "64 N(0,1), f16", Shape("large", 1, 262144, 1024, 128, "f16"), large),
-    ("tight", "1024 tight blobs, f16", Shape("tight", 1, 262144, 1024, 128, "f16"), tight),
-    ("far", "4096 + N(0,1), f32", Shape("far", 1, 262144, 1024, 128, "f32"), far),
-    ("one-cluster", "25,165,824 points, nearly all in one of 2 clusters, f32",
-     Shape("one-cluster", 1, (1 << 24) + (1 << 23), 2, 4, "f32"), one_cluster),
+    Case.of("normal", "N(0,1)", "f16", normal),
+    Case.of("offset", "3 + 0.03 N(0,1)", "f16", offset),
+    Case.of("large", "64 N(0,1): squared norms above 65504", "f16", large),
+    Case.of("tight", "1024 tight blobs", "f16", tight),
+    Case.of("normal-f32", "N(0,1)", "f32", normal),
+    Case.of("far", "4096 + N(0,1)", "f32", far),
+    Case("one-cluster", "25,165,824 points, nearly all in one of 2 clusters, f32",
+         Shape("one-cluster", 1, (1 << 24) + (1 << 23), 2, 4, "f32"), one_cluster),
 )
+
+
+def case_called(name):
+    return next(case for case in CASES if case.name == name)

@@ -19,7 +19,7 @@ class ContextParams(ctypes.Structure):
         ("struct_size", ctypes.c_size_t), ("backend", ctypes.c_char_p), ("device", ctypes.c_int32),
         ("threads", ctypes.c_int32), ("memory_budget_bytes", ctypes.c_int64), ("native_queue", ctypes.c_void_p),
         ("native_context", ctypes.c_void_p), ("log", ctypes.c_void_p), ("log_user", ctypes.c_void_p),
-        ("log_level", ctypes.c_int)]
+        ("log_level", ctypes.c_int), ("device_name", ctypes.c_char_p)]
 
 
 class FitParams(ctypes.Structure):
@@ -62,12 +62,12 @@ def view(address, dtype, memory, batch, rows, dims):
 class Library:
     """libflashkmeans.so with one context."""
 
-    def __init__(self, path, backend, stream=None):
+    def __init__(self, path, backend, queue=None, context=None):
         self.library = ctypes.CDLL(os.fspath(path))
         for function in ("fkm_error_message", "fkm_version", "fkm_context_device"):
             getattr(self.library, function).restype = ctypes.c_char_p
         params = self._filled(ContextParams, self.library.fkm_context_params_init_size)
-        params.backend, params.native_queue = backend.encode(), stream
+        params.backend, params.native_queue, params.native_context = backend.encode(), queue, context
         self.context = ctypes.c_void_p()
         self._check(self.library.fkm_context_create(ctypes.byref(params), ctypes.byref(self.context)))
         self.version = self.library.fkm_version().decode()

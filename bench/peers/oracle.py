@@ -56,3 +56,9 @@ def inertia(x, c):
         part = x[i:j].double()
         total += float(distances(part, c[nearest(part, c)]).sum())
     return total
+
+
+def iterate(x, c):
+    """One Lloyd iteration in f64; a cluster without points stays where it is."""
+    sums, counts = means(x, exact_labels(x, c), len(c))
+    return sums.where(counts[:, None] > 0, c)

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process that measures: takes tasks [part, peer, shape or case] in turn and prints a line of JSON for each.
+
+compare.py starts it, reads the lines, and starts another where this one ends early.
+"""
+import json
+import statistics
+import sys
+import time
+
+import torch
+
+import cases
+import device
+import oracle
+from peers import peer_called
+
+ITERATIONS = 20
+REPEATED = 5            # iterations of the fits whose bytes are compared
+SLOW_SECONDS = 1.0      # a fit longer than that is made shorter
+ENERGY_SECONDS = 1.0    # of fits in a row: the driver's counter moves every 0.1 s
+LOST_DEVICE = 3         # exit status
+
+
+def log(*words):
+    print(*words, file=sys.stderr, flush=True)
+
+
+def say(**members):
+    print(json.dumps(members), flush=True)
+
+
+def seconds_of(function, *arguments):
+    device.wait()
+    start = time.perf_counter()
+    result = function(*arguments)
+    device.wait()
+    return time.perf_counter() - start, result
+
+
+def spread(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "count": len(values)}
+
+
+def one_line(error):
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+
+
+def attempt(row, what, function):
+    """Calls it; where it fails, notes why in row[what + "_failed"] and returns None."""
+    try:
+        return function()
+    except Exception as error:
+        row[what + "_failed"] = one_line(error)
+        if device.usable():
+            device.release()
+        return None
+
+
+# ---- speed ----
+
+
+def warm_up(peer):
+    """Seconds of an iteration, the peer's kernels made and loaded."""
+    first, made = seconds_of(peer.fit, 1)
+    if first < SLOW_SECONDS:
+        first, made = seconds_of(peer.fit, 2)
+    return first / max(made, 1)
+
+
+def repeat_fits(peer, iterations, least_seconds):
+    """(ms per iteration of each fit, iterations made in all)"""
+    times, all_made, begin = [], 0, time.perf_counter()
+    while not times or time.perf_counter() - begin < least_seconds and len(times) < 200:
+        seconds, made = seconds_of(peer.fit, iterations)
+        times.append(1e3 * seconds / max(made, 1))
+        all_made += max(made, 1)
+    return times, all_made
+
+
+def speed_of(peer, shape, x, c, row, seconds):
+    """Memory counts from before the peer was loaded: what it takes beside the points and the start, a copy of them in
+    another type included."""
+    with device.MemoryPeak() as peak:
+        peer.load(x, c)
+        iteration = warm_up(peer)
+    if peak.most is not None and peer.on_gpu:
+        row["peak_bytes"] = peak.most
+        row["peak_bytes_per_point"] = peak.most / (shape.b * shape.n)
+    iterations = max(1, min(ITERATIONS, int(SLOW_SECONDS / max(iteration, 1e-9))))
+    row["iterations"] = iterations
+    row["fit_ms_per_iteration"] = spread(repeat_fits(peer, iterations, seconds)[0])
+    return True
+
+
+def energy_of(peer, row):
+    meter = device.Energy()
+    before = meter.joules()
+    if before is None:
+        row["energy_failed"] = "the driver has no counter of energy"
+        return
+    _, made = repeat_fits(peer, row["iterations"], ENERGY_SECONDS)
+    row["joules_per_fit"] = (meter.joules() - before) / made * ITERATIONS
+
+
+def assign_of(peer, row, seconds):
+    times, begin = [], time.perf_counter()
+    seconds_of(peer.assign)
+    while not times or time.perf_counter() - begin < seconds and len(times) < 200:
+        times.append(1e3 * seconds_of(peer.assign)[0])
+    row["assign_ms"] = spread(times)
+    parts = peer.parts_of_assign()
+    if parts:
+        row["assign_parts_ms"] = {name: 1e3 * part for name, part in parts.items()}
+
+
+def run_speed(peer, shape, x, c, options):
+    row = {}
+    if attempt(row, "fit", lambda: speed_of(peer, shape, x, c, row, options.seconds)):
+        attempt(row, "assign", lambda: assign_of(peer, row, options.seconds / 2))
+        if peer.on_gpu and shape.name in options.energy_shapes:
+            attempt(row, "energy", lambda: energy_of(peer, row))
+    return row
+
+
+# ---- labels ----
+
+
+class Truth:
+    """What f64 says of a case; made once for all peers."""
+
+    def __init__(self, x, c):
+        self.x, self.c, self.k = x[0], c[0], c.shape[1]
+        self.labels = oracle.exact_labels(self.x, self.c)
+        self.means, self.counts = oracle.means(self.x, self.labels, self.k)
+        self.deviation = float(self.x[:1 << 20].double().std(0).mean())
+        centroids = self.c.double()
+        for _ in range(REPEATED):
+            centroids = oracle.iterate(self.x, centroids)
+        self.inertia = oracle.inertia(self.x, centroids)
+
+
+def run_labels(peer, x, c, truth):
+    row = {"points": x.shape[1]}
+
+    def wrong():
+        peer.assign()
+        row["wrong_labels"] = oracle.wrong_labels(truth.x, truth.c, peer.labels()[0])
+
+    def centroids():
+        if peer.own_start:
+            raise RuntimeError("begins from rows of its own choice")
+        peer.fit(1)
+        error = (peer.centroids()[0].double() - truth.means).abs()[truth.counts > 0].max()
+        row["centroid_error"] = float(error) / truth.deviation
+
+    def repeat():
+        peer.fit(REPEATED)
+        first, inertia = peer.centroids().clone(), peer.inertia()
+        peer.fit(REPEATED)
+        row["same_bytes_twice"] = bool(torch.equal(first.view(torch.uint8), peer.centroids().view(torch.uint8)))
+        reached = oracle.inertia(truth.x, first[0])
+        if not peer.own_start:
+            row["inertia_excess"] = reached / truth.inertia - 1
+        if inertia is not None:
+            row["inertia_error"] = abs(float(inertia[0]) / reached - 1)
+
+    if attempt(row, "load", lambda: (peer.load(x, c), True)):
+        for what, function in (("labels", wrong), ("centroids", centroids), ("repeat", repeat)):
+            attempt(row, what, function)
+    return row
+
+
+# ---- tasks ----
+
+
+class Worker:
+    def __init__(self, options):
+        self.options, self.opened, self.failed = options, {}, {}
+        self.key = None
+
+    def peer(self, name):
+        """None where it cannot be opened; failed says why."""
+        if name not in self.opened and name not in self.failed:
+            row, kind = {}, peer_called(name)
+            peer = attempt(row, "open", lambda: kind(self.options))
+            if peer is None:
+                self.failed[name] = row["open_failed"]
+            else:
+                self.opened[name] = peer
+                say(versions={name: peer.versions()}, takes={name: peer.takes})
+        return self.opened.get(name)
+
+    def make_data(self, part, what):
+        if self.key == (part, what):
+            return
+        self.x = self.c = self.truth = None
+        device.release()
+        if part == "speed":
+            self.shape = cases.Shape.parse(what, self.options.shapes[what])
+            self.x = cases.normal(self.shape)
+        else:
+            case = cases.case_called(what)
+            self.shape, self.x = case.shape, case.make(case.shape)
+        self.c = cases.rows_as_start(self.x, self.shape.k)
+        if part == "labels":
+            self.truth = Truth(self.x, self.c)
+        self.key = part, what
+
+    def run(self, part, name, what):
+        peer = self.peer(name)
+        if peer is None:
+            return {"open_failed": self.failed[name]}
+        self.make_data(part, what)
+        if part == "speed":
+            row = run_speed(peer, self.shape, self.x, self.c, self.options)
+        else:
+            row = run_labels(peer, self.x, self.c, self.truth)
+        peer.unload()
+        return row
+
+
+def work(options):
+    worker = Worker(options)
+    for part, name, what in json.loads(options.tasks.read_text()):
+        say(starts=[part, name, what])
+        begin = time.perf_counter()
+        row = worker.run(part, name, what)
+        say(row={"part": part, "peer": name, "what": what, **row})
+        log(f"{part} {what} {name}: {time.perf_counter() - begin:.1f} s", *(
+            f"{row[key]['median']:.4f}" for key in ("fit_ms_per_iteration", "assign_ms") if key in row),
+            *(f"{key} {row[key]}" for key in row if key.endswith("failed") or key == "wrong_labels"))
+        if not device.usable():
+            log("the device is lost")
+            return LOST_DEVICE
+    return 0

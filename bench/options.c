@@ -15,7 +15,8 @@ static const char usage[] =
 	"\n"
 	"  --name NAME            a named shape; may be repeated (--list shows them)\n"
 	"  --shape B,N,K,d,DTYPE  any other shape, DTYPE f16, bf16 or f32; may be repeated\n"
-	"                         without either: the cpu shapes on the CPU, all others on a device\n"
+	"  --sweep AXIS           shapes about 1,1048576,1024,128,f16 whose n, k or d varies; may be repeated\n"
+	"                         without any: the cpu shapes on the CPU, all others on a device\n"
 	"  --backend NAME         cpu, cuda, hip or opencl; default: FKM_BACKEND, else the first that works\n"
 	"  --device I             of the backend; default: FKM_DEVICE, else 0\n"
 	"  --threads T            CPU threads; default: all\n"
@@ -110,6 +111,16 @@ static void add_shape(struct options *options, const char *option, const char *t
 	options->shapes[options->count++] = parsed;
 }
 
+static void add_sweep(struct options *options, const char *option, const char *text)
+{
+	struct shape shapes[MAX_SWEEP];
+	int count = strlen(text) == 1 ? sweep_shapes(*text, shapes) : 0;
+	if (!count)
+		usage_error(option, text, "must be n, k or d");
+	for (int i = 0; i < count; i++)
+		add_shape(options, "shape", shapes[i].name);
+}
+
 enum option_key {
 	BACKEND = 1,
 	CHECK,
@@ -126,6 +137,7 @@ enum option_key {
 	SECONDS,
 	SHAPE,
 	STAGES,
+	SWEEP,
 	THREADS
 };
 
@@ -145,6 +157,7 @@ static const struct option longs[] = {
 	{"seconds", required_argument, NULL, SECONDS},
 	{"shape", required_argument, NULL, SHAPE},
 	{"stages", no_argument, NULL, STAGES},
+	{"sweep", required_argument, NULL, SWEEP},
 	{"threads", required_argument, NULL, THREADS},
 	{0},
 };
@@ -194,6 +207,9 @@ static void take(struct options *options, const struct option *option)
 		break;
 	case STAGES:
 		options->stages = true;
+		break;
+	case SWEEP:
+		add_sweep(options, option->name, optarg);
 		break;
 	case THREADS:
 		options->threads = parse_int(option->name, optarg, 1, 1024);

@@ -44,6 +44,29 @@ const struct shape *find_shape(const char *name)
 	return NULL;
 }
 
+int sweep_shapes(char axis, struct shape swept[MAX_SWEEP])
+{
+	static const struct {
+		char axis;
+		int64_t values[MAX_SWEEP]; /* ended by 0 where there are fewer */
+	} sweeps[] = {
+		{'n', {8192, 32768, 131072, 524288, 2097152, 8388608}},
+		{'k', {16, 64, 256, 1024, 4096, 16384, 65536}},
+		{'d', {8, 16, 32, 64, 128, 256, 512, 1024}},
+	};
+	int count = 0;
+	for (size_t i = 0; i < sizeof(sweeps) / sizeof(sweeps[0]); i++) {
+		for (; sweeps[i].axis == axis && count < MAX_SWEEP && sweeps[i].values[count] > 0; count++) {
+			int64_t n = 1048576, k = 1024, d = 128;
+			*(axis == 'n' ? &n : axis == 'k' ? &k : &d) = sweeps[i].values[count];
+			swept[count] = (struct shape){.b = 1, .n = n, .k = k, .d = d, .dtype = FKM_F16};
+			snprintf(swept[count].name, sizeof(swept[count].name), "1,%lld,%lld,%lld,f16", (long long)n, (long long)k,
+					 (long long)d);
+		}
+	}
+	return count;
+}
+
 bool parse_shape(const char *text, struct shape *shape)
 {
 	long long b, n, k, d;

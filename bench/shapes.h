@@ -21,6 +21,11 @@ const struct shape *named_shapes(int *count);
 /* The named shape, or NULL. */
 const struct shape *find_shape(const char *name);
 
+/* The shapes of one sweep about 1,1048576,1024,128,f16: N ('n'), K ('k') or d ('d') varies. Returns how many, 0 for
+ * another axis. */
+enum { MAX_SWEEP = 8 };
+int sweep_shapes(char axis, struct shape swept[MAX_SWEEP]);
+
 /* Reads "B,N,K,d,dtype", for example 1,200000,100,64,f32; false if text is not that. */
 bool parse_shape(const char *text, struct shape *shape);
 

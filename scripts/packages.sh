@@ -38,6 +38,7 @@ needs_table() {
 		cxx           g++                          gcc-c++             gcc         g++                  -
 		ninja         ninja-build                  ninja-build         ninja       samurai              ninja
 		meson         meson                        meson               meson       meson                meson
+		python3       python3                      python3             python      python3              python
 		venv          python3-venv                 python3-pip         python      py3-pip              python
 		pkg-config    pkg-config                   pkgconf-pkg-config  pkgconf     pkgconf              pkgconf
 		cmocka        libcmocka-dev                libcmocka-devel     cmocka      cmocka-dev           cmocka
@@ -89,6 +90,7 @@ int main(void) { return 0; }' "${CC:-cc}" ;;
 int main() { return 0; }' "${CXX:-c++}" ;;
 	ninja) first_of ninja ninja-build samu >/dev/null ;;
 	meson) case $(meson --version 2>/dev/null) in '' | 0.*) false ;; esac ;;
+	python3) command -v python3 >/dev/null ;;
 	venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
 	pkg-config) command -v pkg-config >/dev/null ;;
 	cmocka) pkg-config --exists cmocka 2>/dev/null ;;

@@ -4,9 +4,9 @@
 
 regress.py FKM_BENCH OLD.json [ARGUMENT of fkm-bench]...
 
-Runs the shapes of OLD.json on its backend (or what the arguments say), prints new over old for each, and exits with 1 if
-one is slower by more than the noise: the spread, from least to most, of both measurements together. On another device,
-and where no shape is in both, nothing can be said: it exits with 2.
+Runs the shapes of OLD.json on its backend (or what the arguments say), prints new over old for each, and exits with 1
+if one is slower by more than the noise: the spread, from least to most, of both measurements together. On another
+device, and where no shape is in both, nothing can be said: it exits with 2.
 """
 import json
 import pathlib

@@ -4,6 +4,7 @@
 
   speed     ms per iteration of whole fits of 20 Lloyd iterations and of one assignment, peak device memory, energy
   labels    wrong labels, centroids and inertia against f64, and whether two runs give the same bytes
+  kernels   ms per iteration of each of this library's CUDA kernels
   first     seconds from the start of a fresh process to the first result, nothing compiled before and then again
 
 Points and start are on the GPU before the clock starts (peers that take host arrays have them there), everyone's result
@@ -29,7 +30,8 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-PARTS = {"speed": 0.65, "labels": 0.6, "first": 1.0}  # and the share of the time that is left that each may take
+# And the share that each may take of the time that is left.
+PARTS = {"speed": 0.65, "labels": 0.5, "kernels": 0.4, "first": 1.0}
 CPU_MULTIPLY_ADDS = 2e10   # of an iteration that is also run on the CPU
 DEATHS = 2                 # of the process, after which a peer is left out
 OUT_OF_TIME = "the budget of time was spent"
@@ -58,9 +60,12 @@ class Report:
 
 
 def tasks_of(part, options, kinds):
+    shapes = options.shape or options.shapes
+    if part == "kernels":
+        return [[part, kind.name, shape] for kind in kinds if kind.profiled for shape in shapes]
     if part == "speed":
         tasks = []
-        for shape in options.shape or options.shapes:
+        for shape in shapes:
             b, n, k, d = (int(size) for size in options.shapes[shape].split(",")[:4])
             tasks += [[part, kind.name, shape] for kind in kinds if kind.on_gpu or b * n * k * d <= CPU_MULTIPLY_ADDS]
         return tasks
@@ -284,6 +289,11 @@ def cpu_name():
     return platform.processor() or platform.machine()
 
 
+def case_texts():
+    import cases
+    return {case.name: case.points for case in cases.CASES}
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"), help="Meson's build directory")
@@ -321,6 +331,7 @@ def main():
         commit=commit_of(options.build), device=device.name(), driver=driver_of(),
         machine={"cpu": cpu_name(), "cpus": os.cpu_count()}, python=platform.python_version(),
         numpy=importlib.metadata.version("numpy"), torch=importlib.metadata.version("torch"),
+        command=" ".join(["bench/peers/compare.py", *sys.argv[1:]]), cases=case_texts(),
         shapes={name: options.shapes[name] for name in options.shape or options.shapes}, first=FIRST)
     for part in options.parts:
         until = time.time() + PARTS[part] * (deadline - time.time()) if part != options.parts[-1] else deadline

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A fresh process: fits points from host memory and prints the time at which centroids are in host memory.
 
-first.py PEER LIBRARY POINTS.npy START.npy ITERATIONS; both f16, [N, d] and [K, d]. Each peer imports what it needs and no more.
+first.py PEER LIBRARY POINTS.npy START.npy ITERATIONS; both arrays f16, [N, d] and [K, d]. Each peer imports what it
+needs and no more.
 """
 import json
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The other systems, each in the settings that its own documentation recommends, points on the GPU where it takes them."""
+"""The other systems, each in the settings that its documentation recommends, points on the GPU where it takes them."""
 import contextlib
 import io
 import os
@@ -122,7 +122,7 @@ class FastKMeans(Peer):
     timed), in f16, as it chooses on a GPU, and in larger pieces than its default, which it is faster with."""
 
     name = "fastkmeans"
-    takes = "f16 on the GPU"
+    takes = "f16 on the device"
     packages = ("fastkmeans", "triton")
     own_start = True
     keeps = "_fit", "_assign"
@@ -167,7 +167,7 @@ class Cuvs(Peer):
     """NVIDIA's; f32 only, one problem at a time. A tolerance of 0 ends a fit where the inertia stands still."""
 
     name = "cuVS"
-    takes = "f32 on the GPU"
+    takes = "f32 on the device"
     packages = ("cuvs-cu13", "libcuvs-cu13")
     keeps = "kmeans", "resources"
 
@@ -306,7 +306,7 @@ class FaissTorch(FaissGpu):
     """FAISS' own k-means for PyTorch tensors (faiss.contrib), points on the GPU."""
 
     name = "FAISS torch"
-    takes = "f32 on the GPU"
+    takes = "f32 on the device"
     keeps = "faiss", "resources", "_kmeans", "_points"
 
     def __init__(self, options):

@@ -71,6 +71,7 @@ class Ours(Peer):
 
 class OursCuda(Ours):
     name = "flashkmeans cuda"
+    profiled = True
 
     def __init__(self, options):
         if not HAS_GPU:

@@ -17,9 +17,10 @@ class Peer:
 
     name = ""
     on_gpu = True
-    takes = "f16, bf16, f32 on the GPU"  # the type and place of the points that are timed
+    takes = "f16, bf16, f32 on the device"  # the type and place of the points that are timed
     packages = ()
     own_start = False  # fits begin from rows of its own choice
+    profiled = False   # the time of each of its kernels is wanted
     keeps = ()         # members that outlive unload()
 
     def __init__(self, options):

@@ -63,7 +63,7 @@ def attempt(row, what, function):
 def warm_up(peer):
     """Seconds of an iteration, the peer's kernels made and loaded."""
     first, made = seconds_of(peer.fit, 1)
-    if first < SLOW_SECONDS:
+    if first < SLOW_SECONDS / 2:
         first, made = seconds_of(peer.fit, 2)
     return first / max(made, 1)
 
@@ -120,6 +120,31 @@ def run_speed(peer, shape, x, c, options):
         attempt(row, "assign", lambda: assign_of(peer, row, options.seconds / 2))
         if peer.on_gpu and shape.name in options.energy_shapes:
             attempt(row, "energy", lambda: energy_of(peer, row))
+    return row
+
+
+# ---- kernels ----
+
+
+def kernels_of(peer):
+    """{kernel: ms per iteration}: a fit of 1 iteration from one of ITERATIONS more; what is done once drops out."""
+    from torch.profiler import ProfilerActivity, profile
+
+    def milliseconds(iterations):
+        with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+            peer.fit(iterations)
+        return {event.key: event.self_device_time_total / 1e3 for event in profiled.key_averages()
+                if event.self_device_time_total > 0}
+
+    milliseconds(1)  # the profiler's own start
+    once, more = milliseconds(1), milliseconds(1 + ITERATIONS)
+    return {name: (time_ - once.get(name, 0)) / ITERATIONS for name, time_ in more.items()}
+
+
+def run_kernels(peer, x, c):
+    row = {}
+    if attempt(row, "load", lambda: (peer.load(x, c), True)):
+        row["kernels_ms"] = attempt(row, "kernels", lambda: kernels_of(peer))
     return row
 
 
@@ -196,12 +221,12 @@ class Worker:
             return
         self.x = self.c = self.truth = None
         device.release()
-        if part == "speed":
-            self.shape = cases.Shape.parse(what, self.options.shapes[what])
-            self.x = cases.normal(self.shape)
-        else:
+        if part == "labels":
             case = cases.case_called(what)
             self.shape, self.x = case.shape, case.make(case.shape)
+        else:
+            self.shape = cases.Shape.parse(what, self.options.shapes[what])
+            self.x = cases.normal(self.shape)
         self.c = cases.rows_as_start(self.x, self.shape.k)
         if part == "labels":
             self.truth = Truth(self.x, self.c)
@@ -214,6 +239,8 @@ class Worker:
         self.make_data(part, what)
         if part == "speed":
             row = run_speed(peer, self.shape, self.x, self.c, self.options)
+        elif part == "kernels":
+            row = run_kernels(peer, self.x, self.c)
         else:
             row = run_labels(peer, self.x, self.c, self.truth)
         peer.unload()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""test_binding.py LIBRARY: peers/flashkmeans.py agrees with the library's structs; a fit and a prediction through it."""
+"""test_binding.py LIBRARY: peers/flashkmeans.py agrees with the library's structs; a fit and a prediction by it."""
 import array
 import pathlib
 import sys

@@ -23,6 +23,7 @@ import json
 import os
 import pathlib
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -52,10 +53,16 @@ class Report:
         self.members["rows"].append(row)
         self.write()
 
+    def text(self):
+        """JSON with a line for each member and each row."""
+        lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in self.members.items() if key != "rows"]
+        rows = ",\n  ".join(json.dumps(row) for row in self.members["rows"])
+        return "{\n " + ",\n ".join([*lines, f'"rows": [\n  {rows}\n ]']) + "\n}\n"
+
     def write(self):
         if self.path:
             new = self.path.with_suffix(".new")
-            new.write_text(json.dumps(self.members, indent=1) + "\n")
+            new.write_text(self.text())
             new.replace(self.path)
 
 
@@ -289,6 +296,12 @@ def cpu_name():
     return platform.processor() or platform.machine()
 
 
+def command_line():
+    """Without the places of this machine."""
+    return shlex.join(["bench/peers/compare.py", *(argument for before, argument in zip(sys.argv, sys.argv[1:])
+                                                   if not {before, argument} & {"--json", "--build"})])
+
+
 def case_texts():
     import cases
     return {case.name: case.points for case in cases.CASES}
@@ -331,7 +344,7 @@ def main():
         commit=commit_of(options.build), device=device.name(), driver=driver_of(),
         machine={"cpu": cpu_name(), "cpus": os.cpu_count()}, python=platform.python_version(),
         numpy=importlib.metadata.version("numpy"), torch=importlib.metadata.version("torch"),
-        command=" ".join(["bench/peers/compare.py", *sys.argv[1:]]), cases=case_texts(),
+        command=command_line(), cases=case_texts(),
         shapes={name: options.shapes[name] for name in options.shape or options.shapes}, first=FIRST)
     for part in options.parts:
         until = time.time() + PARTS[part] * (deadline - time.time()) if part != options.parts[-1] else deadline

@@ -118,7 +118,7 @@ static bool read(const struct work *work)
 	void *arguments[] = {&from, &bytes, &to};
 	return cuda_ok(driver,
 				   driver->launch(work->kernel, read_groups(work->device), 1, 1, READ_THREADS, 1, 1, 0,
-								  work->device->stream, arguments, NULL),
+								  work->device->device.queue, arguments, NULL),
 				   "cuLaunchKernel");
 }
 
@@ -129,7 +129,8 @@ static double median_seconds(const struct work *work, bool (*function)(const str
 	double begin = 0;
 	for (int i = 0; i < WARM_UPS + LEAST_RUNS || (now() - begin < budget && spread.count < MAX_SAMPLES); i++) {
 		double milliseconds;
-		if (!cuda_device_start(work->device) || !function(work) || !cuda_device_stop(work->device, &milliseconds))
+		if (!device_start(&work->device->device) || !function(work) ||
+			!device_stop(&work->device->device, &milliseconds))
 			return 0;
 		if (i < WARM_UPS)
 			begin = now();
@@ -141,7 +142,7 @@ static double median_seconds(const struct work *work, bool (*function)(const str
 
 static void measure_matrices(struct work *work, const struct pools *pools, double budget, struct ceilings *ceilings)
 {
-	work->product = cuda_device_alloc(work->device, ceilings_elements / 2 * (int64_t)sizeof(float));
+	work->product = device_alloc(&work->device->device, ceilings_elements / 2 * (int64_t)sizeof(float));
 	for (int r = 0; work->product && r < RATES; r++) {
 		work->rate = r;
 		work->pool = pool_for(pools, rates[r].dtype);
@@ -149,7 +150,7 @@ static void measure_matrices(struct work *work, const struct pools *pools, doubl
 		if (seconds > 0)
 			ceilings->flops[r] = 2.0 * MATRIX_SIZE * MATRIX_SIZE * MATRIX_SIZE / seconds;
 	}
-	cuda_device_free(work->device, work->product);
+	device_free(&work->device->device, work->product);
 }
 
 /* Copies of the f32 pool, end to end. */
@@ -162,7 +163,7 @@ static bool fill_buffer(struct work *work, const struct pools *pools)
 		uint64_t left = work->bytes - done, part = left < pool_bytes ? left : pool_bytes;
 		if (!cuda_ok(driver,
 					 driver->copy_within(work->from + done, (cuda_pointer)(uintptr_t)pool->device, part,
-										 work->device->stream),
+										 work->device->device.queue),
 					 "cuMemcpyDtoDAsync"))
 			return false;
 	}
@@ -178,7 +179,7 @@ static double measure_reading(struct work *work, const struct pools *pools, doub
 	work->bytes = (4ULL << 30) / round * round;
 	if (!cuda_ok(driver, driver->module_load(&module, read_kernel), "cuModuleLoadData"))
 		return 0;
-	buffer = cuda_device_alloc(work->device, (int64_t)work->bytes + (int64_t)sizeof(uint32_t));
+	buffer = device_alloc(&work->device->device, (int64_t)work->bytes + (int64_t)sizeof(uint32_t));
 	work->from = (cuda_pointer)(uintptr_t)buffer;
 	work->to = work->from + work->bytes;
 	if (buffer && fill_buffer(work, pools) &&
@@ -186,7 +187,7 @@ static double measure_reading(struct work *work, const struct pools *pools, doub
 		work->kernel = kernel;
 		seconds = median_seconds(work, read, budget);
 	}
-	cuda_device_free(work->device, buffer);
+	device_free(&work->device->device, buffer);
 	driver->module_unload(module);
 	return seconds > 0 ? (double)work->bytes / seconds : 0;
 }
@@ -198,7 +199,7 @@ struct ceilings measure_ceilings(struct cuda_device *device, const struct pools 
 	struct cublas library;
 	struct work work = {.device = device, .cublas = &library};
 	ceilings.bytes_per_second = measure_reading(&work, pools, seconds);
-	if (cublas_open(cublas, device->stream, &library)) {
+	if (cublas_open(cublas, device->device.queue, &library)) {
 		ceilings.cublas_version = library.version;
 		measure_matrices(&work, pools, seconds, &ceilings);
 		cublas_close(&library);

@@ -3,6 +3,7 @@
 #ifndef BENCH_CEILINGS_H
 #define BENCH_CEILINGS_H
 
+#include "cuda_device.h"
 #include "pools.h"
 #include "spread.h"
 

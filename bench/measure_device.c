@@ -16,15 +16,15 @@ enum {
 /* One shape's arrays and the calls on them. */
 struct bench {
 	struct fkm_context *context;
-	struct cuda_device *device;
+	struct device *device;
 	const struct shape *shape;
 	struct copies copies;
 	const struct pool *pool;
-	char *starts; /* [copies, b, K, d] */
+	void *starts; /* [copies, b, K, d] */
 	int32_t *labels;
 	float *centroids;
 	void *workspace;
-	int64_t workspace_bytes;
+	int64_t workspace_bytes, update_bytes; /* that fits and updates need of it */
 	struct fkm_fit_params params;
 	struct fkm_fit_result result;
 	int64_t turn; /* counts calls */
@@ -38,9 +38,11 @@ static bool fkm_ok(const struct bench *bench, enum fkm_status status)
 	return false;
 }
 
-static struct fkm_array view(const struct shape *shape, const void *data, enum fkm_dtype dtype, int64_t rows)
+static struct fkm_array view(const struct shape *shape, const void *data, int64_t offset_bytes, enum fkm_dtype dtype,
+							 int64_t rows)
 {
 	struct fkm_array array = fkm_array_2d(data, dtype, rows, shape->d);
+	array.offset_bytes = offset_bytes;
 	array.batch = shape->b;
 	array.memory = FKM_MEMORY_DEVICE;
 	return array;
@@ -50,14 +52,14 @@ static struct fkm_array points_of(const struct bench *bench, int64_t copy)
 {
 	const struct shape *shape = bench->shape;
 	int64_t bytes = bench->copies.stride * dtype_bytes(shape->dtype);
-	return view(shape, (const char *)bench->pool->device + copy * bytes, shape->dtype, shape->n);
+	return view(shape, bench->pool->device, copy * bytes, shape->dtype, shape->n);
 }
 
 static struct fkm_array start_of(const struct bench *bench, int64_t copy)
 {
 	const struct shape *shape = bench->shape;
 	int64_t bytes = shape->b * shape->k * shape->d * dtype_bytes(shape->dtype);
-	return view(shape, bench->starts + copy * bytes, shape->dtype, shape->k);
+	return view(shape, bench->starts, copy * bytes, shape->dtype, shape->k);
 }
 
 /* ---- setting up ---- */
@@ -71,8 +73,8 @@ static bool upload_starts(struct bench *bench)
 	for (int64_t copy = 0; ok && copy < bench->copies.count; copy++)
 		data_start(shape, (const char *)bench->pool->host + copy * bench->copies.stride * element,
 				   starts + copy * bytes);
-	bench->starts = ok ? cuda_device_alloc(bench->device, bench->copies.count * bytes) : NULL;
-	ok = bench->starts && cuda_device_upload(bench->device, bench->starts, starts, bench->copies.count * bytes);
+	bench->starts = ok ? device_alloc(bench->device, bench->copies.count * bytes) : NULL;
+	ok = bench->starts && device_upload(bench->device, bench->starts, starts, bench->copies.count * bytes);
 	free(starts);
 	return ok;
 }
@@ -93,6 +95,19 @@ static int64_t workspace_for(struct bench *bench, int64_t n)
 	return most;
 }
 
+static bool allocate_workspace(struct bench *bench)
+{
+	struct fkm_array points = points_of(bench, 0), start = start_of(bench, 0);
+	bench->workspace_bytes = workspace_for(bench, bench->shape->n);
+	if (bench->workspace_bytes < 0 ||
+		!fkm_ok(bench, fkm_update_workspace(bench->context, &points, &start, &bench->params, &bench->result,
+											&bench->update_bytes)))
+		return false;
+	bench->workspace = device_alloc(
+		bench->device, bench->update_bytes > bench->workspace_bytes ? bench->update_bytes : bench->workspace_bytes);
+	return bench->workspace != NULL;
+}
+
 /* From two sizes, so that what depends on K and d alone drops out. */
 static double workspace_per_point(struct bench *bench)
 {
@@ -109,8 +124,8 @@ static bool set_up(struct bench *bench, const struct options *options)
 	const struct shape *shape = bench->shape;
 	fkm_fit_params_init(&bench->params);
 	fkm_fit_result_init(&bench->result);
-	bench->labels = cuda_device_alloc(bench->device, shape->b * shape->n * (int64_t)sizeof(int32_t));
-	bench->centroids = cuda_device_alloc(bench->device, shape->b * shape->k * shape->d * (int64_t)sizeof(float));
+	bench->labels = device_alloc(bench->device, shape->b * shape->n * (int64_t)sizeof(int32_t));
+	bench->centroids = device_alloc(bench->device, shape->b * shape->k * shape->d * (int64_t)sizeof(float));
 	if (!bench->labels || !bench->centroids || !upload_starts(bench))
 		return false;
 	bench->params.clusters = shape->k;
@@ -123,19 +138,15 @@ static bool set_up(struct bench *bench, const struct options *options)
 	bench->result.labels = bench->labels;
 	bench->result.centroids = bench->centroids;
 	bench->result.centroids_dtype = FKM_F32;
-	bench->workspace_bytes = workspace_for(bench, shape->n);
-	if (bench->workspace_bytes < 0)
-		return false;
-	bench->workspace = cuda_device_alloc(bench->device, bench->workspace_bytes);
-	return bench->workspace != NULL;
+	return allocate_workspace(bench);
 }
 
 static void tear_down(struct bench *bench)
 {
-	cuda_device_free(bench->device, bench->starts);
-	cuda_device_free(bench->device, bench->labels);
-	cuda_device_free(bench->device, bench->centroids);
-	cuda_device_free(bench->device, bench->workspace);
+	device_free(bench->device, bench->starts);
+	device_free(bench->device, bench->labels);
+	device_free(bench->device, bench->centroids);
+	device_free(bench->device, bench->workspace);
 }
 
 /* ---- calls ---- */
@@ -175,9 +186,9 @@ static bool lean_fit(struct bench *bench, enum fkm_precision precision, int iter
 	trust(bench, precision);
 	bench->params.init_centroids = start_of(bench, copy);
 	bench->params.max_iter = iterations;
-	bool ok = cuda_device_start(bench->device) &&
+	bool ok = device_start(bench->device) &&
 			  fkm_ok(bench, fkm_fit(bench->context, &points, &bench->params, &bench->result)) &&
-			  cuda_device_stop(bench->device, &milliseconds);
+			  device_stop(bench->device, &milliseconds);
 	bench->params.max_iter = all;
 	if (!ok)
 		return false;
@@ -193,9 +204,25 @@ static bool predict(struct bench *bench, enum fkm_precision precision, struct sp
 	struct fkm_array points = points_of(bench, copy), start = start_of(bench, copy);
 	double milliseconds;
 	trust(bench, precision);
-	if (!cuda_device_start(bench->device) ||
+	if (!device_start(bench->device) ||
 		!fkm_ok(bench, fkm_predict(bench->context, &points, &start, &bench->params, &bench->result)) ||
-		!cuda_device_stop(bench->device, &milliseconds))
+		!device_stop(bench->device, &milliseconds))
+		return false;
+	spread_add(device, milliseconds);
+	return true;
+}
+
+/* New centroids from the labels that stand there. */
+static bool update(struct bench *bench, struct spread *device)
+{
+	int64_t copy = bench->turn++ % bench->copies.count;
+	struct fkm_array points = points_of(bench, copy), start = start_of(bench, copy);
+	double milliseconds;
+	trust(bench, FKM_PRECISION_EXACT);
+	bench->params.workspace_bytes = bench->update_bytes;
+	if (!device_start(bench->device) ||
+		!fkm_ok(bench, fkm_update(bench->context, &points, bench->labels, &start, &bench->params, &bench->result)) ||
+		!device_stop(bench->device, &milliseconds))
 		return false;
 	spread_add(device, milliseconds);
 	return true;
@@ -219,7 +246,7 @@ static bool measure_round(struct bench *bench, bool stages, struct device_measur
 	spread_add(&m->plain, milliseconds);
 	m->diagnosis = bench->result.diagnosis;
 	return !stages || (lean_fit(bench, FKM_PRECISION_EXACT, 0, &m->no_iteration, NULL) &&
-					   lean_fit(bench, FKM_PRECISION_EXACT, 1, &m->one_iteration, NULL));
+					   lean_fit(bench, FKM_PRECISION_EXACT, 1, &m->one_iteration, NULL) && update(bench, &m->update));
 }
 
 static bool warm_up(struct bench *bench, double *first_ms)
@@ -254,17 +281,17 @@ static bool check(struct bench *bench, const struct options *options, struct dev
 	int64_t centroid_bytes = shape->b * shape->k * shape->d * (int64_t)sizeof(float);
 	int32_t *labels = malloc((size_t)label_bytes), *predicted = malloc((size_t)label_bytes);
 	float *centroids = malloc((size_t)centroid_bytes);
-	struct fkm_array points = points_of(bench, 0), returned = view(shape, bench->centroids, FKM_F32, shape->k);
+	struct fkm_array points = points_of(bench, 0), returned = view(shape, bench->centroids, 0, FKM_F32, shape->k);
 	double milliseconds;
 	bench->turn = 0;
 	bool ok = labels && predicted && centroids && plain_fit(bench, FKM_PRECISION_EXACT, &milliseconds) &&
-			  cuda_device_download(bench->device, labels, bench->labels, label_bytes) &&
-			  cuda_device_download(bench->device, centroids, bench->centroids, centroid_bytes);
+			  device_download(bench->device, labels, bench->labels, label_bytes) &&
+			  device_download(bench->device, centroids, bench->centroids, centroid_bytes);
 	if (ok) {
 		trust(bench, FKM_PRECISION_EXACT);
 		bench->result.centroids = NULL;
 		ok = fkm_ok(bench, fkm_predict(bench->context, &points, &returned, &bench->params, &bench->result)) &&
-			 cuda_device_download(bench->device, predicted, bench->labels, label_bytes);
+			 device_download(bench->device, predicted, bench->labels, label_bytes);
 		bench->result.centroids = bench->centroids;
 	}
 	for (int64_t i = 0; ok && i < shape->b * shape->n; i++)
@@ -277,7 +304,7 @@ static bool check(struct bench *bench, const struct options *options, struct dev
 	return ok;
 }
 
-bool measure_on_device(struct fkm_context *context, struct cuda_device *device, const struct pools *pools,
+bool measure_on_device(struct fkm_context *context, struct device *device, const struct pools *pools,
 					   const struct shape *shape, const struct options *options, struct device_measurement *m)
 {
 	struct bench bench = {.context = context,

@@ -17,6 +17,7 @@ struct device_measurement {
 	struct spread plain; /* exact fits with the default trust_finite and workspace, on the host's clock */
 	struct spread no_iteration,
 		one_iteration;                /* exact fits with max_iter 0 and 1 between events, if stages are wanted */
+	struct spread update;             /* calls of fkm_update with the labels of the call before, likewise */
 	double first_ms;                  /* the first call of all, an exact plain fit, on the host's clock */
 	struct fkm_diagnosis diagnosis;   /* of an exact plain fit */
 	double workspace_bytes_per_point; /* what a point more costs */
@@ -24,8 +25,8 @@ struct device_measurement {
 	int64_t predicted_otherwise;      /* labels of that fit that a prediction with its centroids does not give */
 };
 
-/* Fills *m; false, with what was had freed, after a sentence on standard error. The context works on the device's stream. */
-bool measure_on_device(struct fkm_context *context, struct cuda_device *device, const struct pools *pools,
+/* Fills *m; false, with what was had freed, after a sentence on standard error. The context works on the device's queue. */
+bool measure_on_device(struct fkm_context *context, struct device *device, const struct pools *pools,
 					   const struct shape *shape, const struct options *options, struct device_measurement *m);
 
 #endif

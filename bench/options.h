@@ -14,7 +14,7 @@ struct options {
 	int device;                          /* -1: not given */
 	int threads;                         /* 0: all */
 	int iterations, repeats;
-	double seconds; /* of measuring per shape; cuda */
+	double seconds; /* of measuring per shape; on devices */
 	enum fkm_empty empty;
 	bool stages, ceilings;
 	int64_t check_rows;

@@ -21,7 +21,7 @@ struct copies copies_of(const struct shape *shape)
 	return (struct copies){count < MOST_COPIES ? count : MOST_COPIES, bytes / element};
 }
 
-static bool create(struct cuda_device *device, enum fkm_dtype dtype, int threads, struct pool *pool)
+static bool create(struct device *device, enum fkm_dtype dtype, int threads, struct pool *pool)
 {
 	int64_t bytes = pool->count * dtype_bytes(dtype);
 	fprintf(stderr, "making %.2f GB of %s data\n", (double)bytes / 1e9, dtype_name(dtype));
@@ -31,11 +31,11 @@ static bool create(struct cuda_device *device, enum fkm_dtype dtype, int threads
 		return false;
 	}
 	data_fill(pool->host, dtype, pool->count, threads);
-	pool->device = cuda_device_alloc(device, bytes);
-	return pool->device && cuda_device_upload(device, pool->device, pool->host, bytes);
+	pool->device = device_alloc(device, bytes);
+	return pool->device && device_upload(device, pool->device, pool->host, bytes);
 }
 
-bool pools_create(struct cuda_device *device, const struct shape *shapes, int count, int64_t least, int threads,
+bool pools_create(struct device *device, const struct shape *shapes, int count, int64_t least, int threads,
 				  struct pools *pools)
 {
 	*pools = (struct pools){0};
@@ -56,10 +56,10 @@ bool pools_create(struct cuda_device *device, const struct shape *shapes, int co
 	return true;
 }
 
-void pools_destroy(struct cuda_device *device, struct pools *pools)
+void pools_destroy(struct device *device, struct pools *pools)
 {
 	for (int i = 0; i < POOLS; i++) {
-		cuda_device_free(device, pools->of[i].device);
+		device_free(device, pools->of[i].device);
 		free(pools->of[i].host);
 	}
 	*pools = (struct pools){0};

@@ -3,7 +3,7 @@
 #ifndef BENCH_POOLS_H
 #define BENCH_POOLS_H
 
-#include "cuda_device.h"
+#include "device.h"
 #include "shapes.h"
 
 struct pool {
@@ -25,9 +25,9 @@ struct copies {
 struct copies copies_of(const struct shape *shape);
 
 /* Room for every shape, and at least `least` elements of each type. False after a sentence on standard error. */
-bool pools_create(struct cuda_device *device, const struct shape *shapes, int count, int64_t least, int threads,
+bool pools_create(struct device *device, const struct shape *shapes, int count, int64_t least, int threads,
 				  struct pools *pools);
-void pools_destroy(struct cuda_device *device, struct pools *pools);
+void pools_destroy(struct device *device, struct pools *pools);
 
 const struct pool *pool_for(const struct pools *pools, enum fkm_dtype dtype);
 

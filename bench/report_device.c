@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report_device.h"
 
+#include <string.h>
+
 #include "json.h"
 
 static const char *const precision_names[PRECISIONS] = {"exact", "fast"};
@@ -8,6 +10,11 @@ static const char *const precision_names[PRECISIONS] = {"exact", "fast"};
 static const char *empty_name(const struct device_report *report)
 {
 	return report->empty == FKM_EMPTY_KEEP ? "keep" : "relocate";
+}
+
+static bool is_cuda(const struct device_report *report)
+{
+	return !strcmp(report->device->calls->backend, "cuda");
 }
 
 static double per_iteration(const struct device_measurement *m, double milliseconds)
@@ -31,11 +38,13 @@ static double rechecked_share(const struct device_measurement *m)
 
 static void print_head(const struct device_report *report, FILE *out)
 {
-	const struct cuda_device *device = report->device;
+	const struct device *device = report->device;
 	const struct ceilings *ceilings = &report->ceilings;
-	fprintf(out, "%s, driver %s (CUDA %d.%d), kernels by nvcc %s\n", device->name,
-			*device->driver_release ? device->driver_release : "?", device->cuda_version / 1000,
-			device->cuda_version % 1000 / 10, FKM_CUDA_TOOLKIT);
+	fprintf(out, "%s: %s, driver %s (%s)", device->calls->backend, device->name, *device->driver ? device->driver : "?",
+			device->interface);
+	if (is_cuda(report))
+		fprintf(out, ", kernels by nvcc %s", FKM_CUDA_TOOLKIT);
+	fprintf(out, "\n");
 	for (int r = 0; r < RATES; r++)
 		if (ceilings->flops[r] > 0)
 			fprintf(out, "%s %s %.1f TFLOP/s", r ? "," : "cuBLAS:", rate_name(r), ceilings->flops[r] / 1e12);
@@ -114,14 +123,28 @@ static double first_iteration(const struct device_measurement *m)
 	return spread_median(&m->one_iteration) - spread_median(&m->no_iteration);
 }
 
+/* A call of fkm_update has the setting up of a fit without iterations, whose assignment the first iteration has: what is
+ * left of the three is two updates. */
+static double update_alone(const struct device_measurement *m)
+{
+	return (spread_median(&m->update) + first_iteration(m) - spread_median(&m->no_iteration)) / 2;
+}
+
+/* One reading of the points per update. */
+static double update_tb_per_second(const struct device_measurement *m)
+{
+	const struct shape *s = &m->shape;
+	return (double)s->b * (double)s->n * (double)s->d * (double)dtype_bytes(s->dtype) / update_alone(m) / 1e9;
+}
+
 static void print_stages(const struct device_report *report, FILE *out)
 {
-	fprintf(out, "\n%-15s %16s %16s %16s  milliseconds of an exact fit\n", "shape", "start and labels",
-			"first iteration", "each later one");
+	fprintf(out, "\n%-15s %16s %16s %16s | %16s %8s  milliseconds of an exact fit; update: of all rows\n", "shape",
+			"start and labels", "first iteration", "each later one", "update", "TB/s");
 	for (int i = 0; i < report->count; i++) {
 		const struct device_measurement *m = &report->measurements[i];
-		fprintf(out, "%-15s %16.4f %16.4f %16.4f\n", m->shape.name, spread_median(&m->no_iteration), first_iteration(m),
-				later_iteration(m));
+		fprintf(out, "%-15s %16.4f %16.4f %16.4f | %16.4f %8.3f\n", m->shape.name, spread_median(&m->no_iteration),
+				first_iteration(m), later_iteration(m), update_alone(m), update_tb_per_second(m));
 	}
 }
 
@@ -159,11 +182,16 @@ static void json_times(const struct device_report *report, const struct device_m
 				floor_multiply_adds(&report->ceilings, &m->shape) * 1e3,
 				floor_reading(&report->ceilings, &m->shape) * 1e3, least * m->iterations / spread_median(m->fit),
 				least / spread_median(m->assign));
-	if (report->stages)
-		fprintf(out,
-				"     \"stages_ms\": {\"start_and_labels\": %.6g, \"first_iteration\": %.6g, \"later_iteration\": "
-				"%.6g},\n",
-				spread_median(&m->no_iteration), first_iteration(m), later_iteration(m));
+	if (report->stages) {
+		fprintf(
+			out,
+			"     \"stages_ms\": {\"start_and_labels\": %.6g, \"first_iteration\": %.6g, \"later_iteration\": %.6g, "
+			"\"update\": %.6g},\n     \"update_tb_s\": %.4g, \"update_call_ms\": ",
+			spread_median(&m->no_iteration), first_iteration(m), later_iteration(m), update_alone(m),
+			update_tb_per_second(m));
+		json_spread(out, &m->update, 1);
+		fprintf(out, ",\n");
+	}
 }
 
 static void json_facts(const struct device_measurement *m, FILE *out)
@@ -200,14 +228,19 @@ static void json_ceilings(const struct ceilings *ceilings, FILE *out)
 
 void write_device_json(const struct device_report *report, FILE *out)
 {
-	const struct cuda_device *device = report->device;
+	const struct device *device = report->device;
 	fprintf(out, "{\n");
 	json_origin(out);
-	fprintf(out, ",\n  \"toolkit\": \"%s\", \"backend\": \"cuda\", \"device\": ", FKM_CUDA_TOOLKIT);
+	fprintf(out, ",\n  \"backend\": \"%s\", ", device->calls->backend);
+	if (is_cuda(report))
+		fprintf(out, "\"toolkit\": \"%s\", ", FKM_CUDA_TOOLKIT);
+	fprintf(out, "\"device\": ");
 	json_string(out, device->name);
 	fprintf(out, ", \"driver\": ");
-	json_string(out, device->driver_release);
-	fprintf(out, ", \"driver_cuda\": \"%d.%d\",\n", device->cuda_version / 1000, device->cuda_version % 1000 / 10);
+	json_string(out, device->driver);
+	fprintf(out, ", \"interface\": ");
+	json_string(out, device->interface);
+	fprintf(out, ",\n");
 	json_ceilings(&report->ceilings, out);
 	fprintf(out, "  \"empty\": \"%s\", \"first_fit_ms\": {\"context\": %.5g, \"fit\": %.5g},\n  \"shapes\": [\n",
 			empty_name(report), report->context_ms, report->first_ms);

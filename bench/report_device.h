@@ -6,11 +6,12 @@
 #include <stdio.h>
 
 #include "ceilings.h"
+#include "device.h"
 #include "measure_device.h"
 
 struct device_report {
-	const struct cuda_device *device;
-	struct ceilings ceilings;
+	const struct device *device;
+	struct ceilings ceilings;    /* zeros where they were not measured */
 	double context_ms, first_ms; /* making the context, which loads the code, and the first fit */
 	enum fkm_empty empty;
 	bool stages;

@@ -199,26 +199,34 @@ FKMI_INLINE void fkmi_sweep(struct fkmi_block *block, const struct fkmi_points *
 
 /* ---- filter ---- */
 
-/* A row's best and second score and the lowest centroid that has the best one, of all lanes. */
+FKMI_INLINE float fkmi_greatest(float16 v)
+{
+	const float8 eight = v.lo > v.hi ? v.lo : v.hi;
+	const float4 four = eight.lo > eight.hi ? eight.lo : eight.hi;
+	const float2 two = four.lo > four.hi ? four.lo : four.hi;
+	return two.x > two.y ? two.x : two.y;
+}
+
+FKMI_INLINE int32_t fkmi_lowest(int16 v)
+{
+	const int8 eight = min(v.lo, v.hi);
+	const int4 four = min(eight.lo, eight.hi);
+	const int2 two = min(four.lo, four.hi);
+	return min(two.x, two.y);
+}
+
+/* A row's best and second score and the lowest centroid that has the best one, of all lanes. Without branches, of which
+ * a processor would guess half wrong. */
 FKMI_INLINE void fkmi_combine_lanes(float16 bests, float16 seconds, int16 ats, float *best, float *second, int32_t *at)
 {
-	float b[FKMI_LANES], s[FKMI_LANES];
-	int32_t a[FKMI_LANES];
-	vstore16(bests, 0, b);
-	vstore16(seconds, 0, s);
-	vstore16(ats, 0, a);
-	for (int half_lanes = FKMI_LANES / 2; half_lanes > 0; half_lanes /= 2) {
-		for (int i = 0; i < half_lanes; i++) {
-			const float one = b[i], other = b[i + half_lanes];
-			const bool takes = other > one || (other == one && a[i + half_lanes] < a[i]);
-			s[i] = fmax(fmax(s[i], s[i + half_lanes]), fmin(one, other));
-			a[i] = takes ? a[i + half_lanes] : a[i];
-			b[i] = takes ? other : one;
-		}
-	}
-	*best = b[0];
-	*second = s[0];
-	*at = a[0];
+	const float greatest = fkmi_greatest(bests);
+	/* Written so that some lane has it if scores are no numbers, in a row that is out of the filter's range. */
+	const int16 has = !(bests < (float16)greatest);
+	const int32_t lowest = fkmi_lowest(has ? ats : (int16)0x7fffffff);
+	const float16 others = (has && ats == (int16)lowest) ? seconds : bests;
+	*best = greatest;
+	*second = fkmi_greatest(fkmi_greater(others, seconds));
+	*at = lowest;
 }
 
 FKMI_INLINE float fkmi_sum16(float16 v)

@@ -90,10 +90,10 @@ static void fit_create(struct cuda_device *device, struct fkm_context *context, 
 	const struct shape *s = &test->shape;
 	const struct bytes bytes = bytes_of(s);
 	*f = (struct fit){.test = test};
-	f->points = cuda_device_alloc(device, bytes.points);
-	f->start = cuda_device_alloc(device, bytes.start);
-	f->labels = cuda_device_alloc(device, bytes.labels);
-	f->centroids = cuda_device_alloc(device, bytes.centroids);
+	f->points = device_alloc(&device->device, bytes.points);
+	f->start = device_alloc(&device->device, bytes.start);
+	f->labels = device_alloc(&device->device, bytes.labels);
+	f->centroids = device_alloc(&device->device, bytes.centroids);
 	f->x = view(s, f->points, s->n);
 	fkm_fit_params_init(&f->params);
 	fkm_fit_result_init(&f->result);
@@ -109,17 +109,17 @@ static void fit_create(struct cuda_device *device, struct fkm_context *context, 
 	f->result.labels = f->labels;
 	f->result.centroids = f->centroids;
 	CHECK(fkm_fit_workspace(context, &f->x, &f->params, &f->result, &f->params.workspace_bytes) == FKM_OK);
-	f->params.workspace = cuda_device_alloc(device, f->params.workspace_bytes);
+	f->params.workspace = device_alloc(&device->device, f->params.workspace_bytes);
 	CHECK(f->points && f->start && f->labels && f->centroids && f->params.workspace);
 }
 
 static void fit_free(struct cuda_device *device, struct fit *f)
 {
-	cuda_device_free(device, f->points);
-	cuda_device_free(device, f->start);
-	cuda_device_free(device, f->labels);
-	cuda_device_free(device, f->centroids);
-	cuda_device_free(device, f->params.workspace);
+	device_free(&device->device, f->points);
+	device_free(&device->device, f->start);
+	device_free(&device->device, f->labels);
+	device_free(&device->device, f->centroids);
+	device_free(&device->device, f->params.workspace);
 }
 
 static void upload_data(struct cuda_device *device, const struct fit *f, int set)
@@ -137,11 +137,11 @@ static void upload_data(struct cuda_device *device, const struct fit *f, int set
 	data_start(s, points, start);
 	for (int64_t k = 1; f->test->doubled && k < s->b * s->k; k += 2)
 		memcpy(start + k * cluster, start + (k - 1) * cluster, (size_t)cluster);
-	CHECK(cuda_device_upload(device, f->points, points, bytes.points));
-	CHECK(cuda_device_upload(device, f->start, start, bytes.start));
+	CHECK(device_upload(&device->device, f->points, points, bytes.points));
+	CHECK(device_upload(&device->device, f->start, start, bytes.start));
 	/* What a fit leaves out must not be right by chance. */
 	memset(points, 0xA5, (size_t)bytes.points);
-	CHECK(bytes.points >= bytes.labels && cuda_device_upload(device, f->labels, points, bytes.labels));
+	CHECK(bytes.points >= bytes.labels && device_upload(&device->device, f->labels, points, bytes.labels));
 	free(normal);
 	free(points);
 	free(start);
@@ -156,8 +156,8 @@ static struct outcome download(struct cuda_device *device, const struct fit *f)
 {
 	const struct bytes bytes = bytes_of(&f->test->shape);
 	const struct outcome o = {malloc((size_t)bytes.labels), malloc((size_t)bytes.centroids)};
-	CHECK(o.labels && o.centroids && cuda_device_download(device, o.labels, f->labels, bytes.labels) &&
-		  cuda_device_download(device, o.centroids, f->centroids, bytes.centroids));
+	CHECK(o.labels && o.centroids && device_download(&device->device, o.labels, f->labels, bytes.labels) &&
+		  device_download(&device->device, o.centroids, f->centroids, bytes.centroids));
 	return o;
 }
 
@@ -175,16 +175,16 @@ static bool check_case(struct cuda_device *device, struct fkm_context *context, 
 	void *graph, *executable;
 	bool same = true;
 	fit_create(device, context, test, &f);
-	CHECK(graphs.begin_capture(device->stream, THREAD_LOCAL_CAPTURE) == 0);
+	CHECK(graphs.begin_capture(device->device.queue, THREAD_LOCAL_CAPTURE) == 0);
 	CHECK(fkm_fit(context, &f.x, &f.params, &f.result) == FKM_OK);
-	CHECK(graphs.end_capture(device->stream, &graph) == 0 && graph != NULL);
+	CHECK(graphs.end_capture(device->device.queue, &graph) == 0 && graph != NULL);
 	CHECK(graphs.instantiate(&executable, graph, 0) == 0);
 	for (int set = 0; set < DATA_SETS; set++) {
 		upload_data(device, &f, set);
 		CHECK(fkm_fit(context, &f.x, &f.params, &f.result) == FKM_OK);
 		struct outcome expected = download(device, &f);
 		upload_data(device, &f, set);
-		CHECK(graphs.launch(executable, device->stream) == 0);
+		CHECK(graphs.launch(executable, device->device.queue) == 0);
 		struct outcome got = download(device, &f);
 		same = same && equal(&test->shape, &got, &expected);
 		free(expected.labels);
@@ -210,7 +210,7 @@ int main(void)
 	load_graphs();
 	fkm_context_params_init(&params);
 	params.backend = "cuda";
-	params.native_queue = device.stream;
+	params.native_queue = device.device.queue;
 	CHECK(fkm_context_create(&params, &context) == FKM_OK);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		same = check_case(&device, context, &cases[i]) && same;

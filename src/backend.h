@@ -13,6 +13,8 @@
  *   - Memory comes from the job. Everything is zeroed or written before it is read, by whom is said at the member.
  *   - A step returns FKM_OK or fkmi_fail(...) with a sentence. After FKM_ERROR_DEVICE_LOST only close() is called.
  *   - Steps work on all problems b with active[b] != 0, and must not touch the arrays of the others.
+ *   - Where there are several ranks, a step that needs the others' part of a result calls fkmi_merge() (merge.h), which
+ *     may wait: all ranks run the same steps in the same order. Afterwards every rank computes the same.
  */
 #ifndef FKMI_BACKEND_H
 #define FKMI_BACKEND_H
@@ -79,7 +81,9 @@ struct fkmi_tile {
 
 /* The shape and kind of a job: what the planner decides from. */
 struct fkmi_problem {
-	int64_t b, n, k, d;
+	int64_t b, n, k, d; /* n: the rows of this rank, also 0 where there are several */
+	int64_t n_all;      /* the rows of all ranks, by which grids are chosen and rows are drawn */
+	int32_t ranks;
 	enum fkm_dtype dtype;
 	enum fkm_metric metric;
 	enum fkm_precision precision;
@@ -131,6 +135,8 @@ struct fkmi_state {
 	int64_t meetings;                  /* the backend's: groups of a kernel that wait for each other */
 };
 
+struct fkmi_merge; /* merge.h */
+
 /* All arrays of one call. Refs are into workspace or the caller's memory. */
 struct fkmi_job {
 	struct fkmi_problem problem;
@@ -144,21 +150,29 @@ struct fkmi_job {
 
 	struct fkmi_ref active;       /* int32 [b], written by the core */
 	struct fkmi_ref state;        /* struct fkmi_state [b] */
-	struct fkmi_ref column_min;   /* f64 [b, d]; once grids is done. Euclidean only, else none */
-	struct fkmi_ref column_max;   /* f64 [b, d] */
+	struct fkmi_ref column_min;   /* f64 [b, d]; before grids its order keys. Euclidean only, else none */
+	struct fkmi_ref column_max;   /* f64 [b, d], likewise */
 	struct fkmi_ref column_scale; /* f64 [b, d]; grids: 2^g_j */
 	struct fkmi_ref variance;     /* f64 [b, d]; variances; none unless a relative tolerance needs it */
 	struct fkmi_ref row_scale;    /* f64 [b, n]; row_norms: r of section 1; cosine only, else none */
 	struct fkmi_ref centroids;    /* f64 [b, K, d]: the current ones */
-	struct fkmi_ref sums;         /* int64 [b, K, d]: S */
-	struct fkmi_ref weight_sums;  /* int64 [b, K]: W */
-	struct fkmi_ref labels;       /* int32 [b, n]; the core fills with -1 after seeding, which may use it as scratch */
-	struct fkmi_ref previous;     /* int32 [b, n]; assign stores the label it replaces, unless plan.fused (then none) */
+	struct fkmi_ref sums;         /* int64 [b, K, d]: S of the rank's rows */
+	struct fkmi_ref weight_sums;  /* int64 [b, K]: W of the rank's rows */
+	/* S and W of all rows, from which relocate and finish work: where there is one rank, sums and weight_sums themselves;
+	 * else arrays of their own, which the core fills before. */
+	struct fkmi_ref total_sums, total_weights;
+	struct fkmi_ref labels;   /* int32 [b, n]; the core fills with -1 after seeding, which may use it as scratch */
+	struct fkmi_ref previous; /* int32 [b, n]; assign stores the label it replaces, unless plan.fused (then none) */
 	/* f64 [b, n]; seeding, relocation, distances() when wanted; else none: fkmi_has_distances. Scratch of assign
 	 * and accumulate. */
 	struct fkmi_ref distances;
 	struct fkmi_ref counts;  /* int64 [b, K]; count() */
 	struct fkmi_ref scratch; /* plan.scratch_bytes of the backend's own; keeps its contents between steps of a job */
+
+	/* Several ranks (problem.ranks > 1) */
+	struct fkmi_merge *merge; /* merge.h; NULL: the only rank */
+	int32_t rank;
+	int64_t first_row; /* of this rank among all ranks' rows of a problem */
 };
 
 /* Rows row .. row+rows-1 of every problem. */
@@ -239,7 +253,9 @@ struct fkmi_backend {
 	enum fkm_status (*wait)(struct fkmi_device *device); /* until everything enqueued is done */
 
 	/* Setting up: once per call. */
-	enum fkm_status (*check_points)(struct fkmi_device *, const struct fkmi_job *); /* bad_point */
+	/* bad_point; column_min and column_max (where the job has them) as order keys: int64 that are in the order of the
+	 * doubles, fkmi_order_key() of their bits. Without rows, the greatest and the least int64 but one (its negative). */
+	enum fkm_status (*check_points)(struct fkmi_device *, const struct fkmi_job *);
 	enum fkm_status (*check_weights)(struct fkmi_device *, const struct fkmi_job *);
 	enum fkm_status (*row_norms)(struct fkmi_device *, const struct fkmi_job *); /* cosine */
 	enum fkm_status (*grids)(struct fkmi_device *, const struct fkmi_job *);     /* section 2; column_min, _max */
@@ -254,7 +270,7 @@ struct fkmi_backend {
 	/* Writes centroids as F32 or F64, packed [b, K, d], whatever active says. */
 	enum fkm_status (*store_centroids)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref to,
 									   enum fkm_dtype dtype);
-	/* Centroid k of each problem = point rows[b][k] (int64 [b, K], device memory). */
+	/* Centroid k of each problem = point rows[b][k] (int64 [b, K], device memory), or zeros for a row of -1. */
 	enum fkm_status (*gather_centroids)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_ref rows);
 	/* Greedy k-means++, section 6: seed_first makes centroid 0 and distances, seed_next centroid k of round k >= 1. */
 	enum fkm_status (*seed_first)(struct fkmi_device *, const struct fkmi_job *, struct fkmi_draw draw);

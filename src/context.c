@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "merge.h"
 #include "validate.h"
 
 void fkm_context_params_init_size(struct fkm_context_params *params, size_t struct_size)
@@ -68,6 +69,11 @@ enum fkm_status fkmi_context_adopt(struct fkmi_device *device, struct fkm_contex
 	return FKM_OK;
 }
 
+enum fkm_status fkmi_context_join(struct fkm_context *context, const struct fkm_communicator *communicator)
+{
+	return fkmi_merge_create(communicator, &context->merge);
+}
+
 enum fkm_status fkm_context_create(const struct fkm_context_params *given, struct fkm_context **context)
 {
 	if (context == NULL)
@@ -107,13 +113,19 @@ enum fkm_status fkm_context_create(const struct fkm_context_params *given, struc
 	FKMI_TRY(fkmi_context_adopt(device, context));
 	(*context)->logger = logger;
 	(*context)->memory_budget_bytes = params.memory_budget_bytes;
-	return FKM_OK;
+	enum fkm_status status = fkmi_context_join(*context, params.communicator);
+	if (status != FKM_OK) {
+		fkm_context_destroy(*context);
+		*context = NULL;
+	}
+	return status;
 }
 
 void fkm_context_destroy(struct fkm_context *context)
 {
 	if (context == NULL)
 		return;
+	fkmi_merge_destroy(context->merge);
 	context->device->backend->close(context->device);
 	free(context);
 }

@@ -10,10 +10,14 @@ struct fkm_context {
 	struct fkmi_logger logger;
 	int64_t memory_budget_bytes; /* 0: the device's */
 	bool lost;                   /* after FKM_ERROR_DEVICE_LOST */
+	struct fkmi_merge *merge;    /* NULL: no other ranks */
 };
 
 /* A context around an open device, whose ownership it takes (also on failure: then the device is closed). */
 enum fkm_status fkmi_context_adopt(struct fkmi_device *device, struct fkm_context **context);
+
+/* Makes it a rank of a communicator (NULL: none). */
+enum fkm_status fkmi_context_join(struct fkm_context *context, const struct fkm_communicator *communicator);
 
 /* FKM_OK, or the error of a NULL or lost context. */
 enum fkm_status fkmi_context_check(const struct fkm_context *context);

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "error.h"
 #include "job.h"
+#include "merge.h"
 #include "seed.h"
 
 #define FKMI_INLINE static inline
@@ -50,6 +51,12 @@ static void fit_free(struct fit *fit)
 	free(fit->best_inertia);
 }
 
+/* Whether sums are those of the labels also after a relocation, which moves points of the totals. */
+static bool keeps_sums(const struct fkmi_work *work)
+{
+	return work->device->limits.restores_sums || work->request.problem.ranks > 1;
+}
+
 static enum fkm_status fit_allocate(struct fit *fit, struct fkmi_work *work)
 {
 	const size_t b = (size_t)work->request.problem.b;
@@ -67,8 +74,8 @@ static enum fkm_status fit_allocate(struct fit *fit, struct fkmi_work *work)
 		fit->best_reason == NULL || fit->inertia == NULL || fit->best_inertia == NULL)
 		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for the progress of %zu problems", b);
 	const struct fkm_fit_params *params = &work->request.params;
-	fit->watches = params->stop != FKM_STOP_FIXED || params->progress != NULL || params->empty == FKM_EMPTY_ERROR ||
-				   (params->empty == FKM_EMPTY_RELOCATE && !work->device->limits.restores_sums);
+	fit->watches = params->stop != FKM_STOP_FIXED || work->request.watched || params->empty == FKM_EMPTY_ERROR ||
+				   (params->empty == FKM_EMPTY_RELOCATE && !keeps_sums(work));
 	work->waits = work->waits || fit->watches;
 	return FKM_OK;
 }
@@ -145,6 +152,19 @@ static bool report(struct fit *fit, int32_t run, int32_t iteration, double secon
 	return params->progress(params->progress_user, &progress) != 0;
 }
 
+/* Lets the callbacks of all ranks see the iteration; any of them may cancel the fit. */
+static enum fkm_status ask_watchers(struct fit *fit, int32_t run, int32_t iteration, double seconds)
+{
+	const struct fkmi_work *work = fit->work;
+	if (!work->request.watched)
+		return FKM_OK;
+	int64_t cancelled = work->request.params.progress != NULL && report(fit, run, iteration, seconds);
+	if (work->job.merge != NULL)
+		FKMI_TRY(fkmi_merge_values(work->job.merge, &cancelled, 1, FKM_REDUCE_MAX));
+	fit->cancelled = cancelled != 0;
+	return FKM_OK;
+}
+
 /* Section 4, for every running problem after iteration i: returns how many go on. */
 static int64_t judge(struct fit *fit, int32_t iteration)
 {
@@ -218,11 +238,11 @@ static enum fkm_status iterate(struct fit *fit, int32_t run)
 		FKMI_TRY(fkmi_work_states(work));
 		if (params->empty == FKM_EMPTY_ERROR)
 			FKMI_TRY(refuse_empty(fit, done));
-		if (!work->device->limits.restores_sums && relocated_any(work))
+		if (!keeps_sums(work) && relocated_any(work))
 			accumulate = FKMI_ACCUMULATE_FULL;
 		int64_t going = judge(fit, done);
-		if (params->progress != NULL && report(fit, run, done, fkmi_now() - before)) {
-			fit->cancelled = true;
+		FKMI_TRY(ask_watchers(fit, run, done, fkmi_now() - before));
+		if (fit->cancelled) {
 			for (int64_t b = 0; b < b_count; b++)
 				if (fit->running[b])
 					fit->reason[b] = FKM_REASON_CANCELLED;
@@ -241,7 +261,7 @@ static enum fkm_status settle(struct fit *fit)
 {
 	struct fkmi_work *work = fit->work;
 	const struct fkmi_request *request = &work->request;
-	const bool rounds = request->result.centroids != NULL && request->result.centroids_dtype == FKM_F32;
+	const bool rounds = request->rounds;
 	const bool knows = fit->watches && request->params.max_iter > 0 && !rounds;
 	int64_t unsettled = 0;
 	for (int64_t b = 0; b < request->problem.b; b++) {
@@ -266,7 +286,7 @@ static enum fkm_status run_once(struct fit *fit, int32_t run)
 	FKMI_TRY(fkmi_seed(work, run));
 	work->seconds.seed += fkmi_now() - before;
 	if (!work->job.plan.whole || params->max_iter == 0)
-		FKMI_TRY(work->backend->fill(work->device, work->job.labels, 0xFF, p->b * p->n * (int64_t)sizeof(int32_t)));
+		FKMI_TRY(fkmi_work_clear_labels(work));
 	const bool fixed = params->stop == FKM_STOP_FIXED && params->max_iter > 0;
 	for (int64_t b = 0; b < p->b; b++) {
 		fit->running[b] = 1;
@@ -325,8 +345,8 @@ static enum fkm_status fit_and_deliver(struct fit *fit, struct fkm_fit_result *r
 	FKMI_TRY(set_thresholds(work));
 	FKMI_TRY(run_all(fit));
 	double before = fkmi_now();
-	if (wanted->inertia != NULL || wanted->distances != NULL)
-		FKMI_TRY(fkmi_work_inertia(work, wanted->inertia != NULL ? fit->inertia : NULL));
+	if (work->request.wants_inertia || wanted->distances != NULL)
+		FKMI_TRY(fkmi_work_inertia(work, work->request.wants_inertia ? fit->inertia : NULL));
 	work->seconds.finish += fkmi_now() - before;
 	FKMI_TRY(fkmi_work_deliver(work, result));
 	if (wanted->inertia != NULL)
@@ -341,12 +361,9 @@ static enum fkm_status fit_and_deliver(struct fit *fit, struct fkm_fit_result *r
 enum fkm_status fkm_fit(struct fkm_context *context, const struct fkm_array *points,
 						const struct fkm_fit_params *params, struct fkm_fit_result *result)
 {
-	struct fkmi_request request;
 	struct fkmi_work work;
 	struct fit fit = {0};
-	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_FIT, true, points, NULL, NULL, params, result, &request));
-	FKMI_TRY(fkmi_work_plan(context, &request, &work));
-	enum fkm_status status = fkmi_work_open(&work);
+	enum fkm_status status = fkmi_work_begin(context, FKMI_CALL_FIT, points, NULL, NULL, params, result, &work);
 	if (status == FKM_OK)
 		status = fit_allocate(&fit, &work);
 	if (status == FKM_OK)

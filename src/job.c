@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agree.h"
 #include "array.h"
 #include "clock.h"
 #include "error.h"
@@ -16,7 +17,10 @@
 #define FKMI_INLINE static inline
 #include "kernels/common/exact.h"
 
-enum { UPLOAD_BUFFER_BYTES = 4 << 20 };
+enum {
+	UPLOAD_BUFFER_BYTES = 4 << 20,
+	MOST_SHARED = 5, /* numbers of a state that ranks share at once */
+};
 
 /* ---- memory ---- */
 
@@ -69,7 +73,10 @@ static void place_staging(struct fkmi_work *work)
 	job->points = staged ? stage(work, true, packed_bytes(&request->points)) : ref_of(&request->points);
 	job->point_row_stride = staged ? p->d : request->points.row_stride;
 	job->point_batch_stride = staged ? p->n * p->d : request->points.batch_stride;
-	if (p->weighted) {
+	if (p->weighted && p->n == 0) {
+		job->weights_dtype = FKM_F64; /* of none: whatever it is */
+		job->weights_batch_stride = 0;
+	} else if (p->weighted) {
 		staged = !in_place(work, request->weights.memory);
 		job->weights = staged ? stage(work, true, packed_bytes(&request->weights)) : ref_of(&request->weights);
 		job->weights_dtype = request->weights.dtype;
@@ -95,8 +102,8 @@ static bool must_wait(const struct fkmi_request *request, const struct fkmi_limi
 	const struct fkm_fit_result *r = &request->result;
 	const bool arrays = r->labels != NULL || r->centroids != NULL || r->counts != NULL || r->order != NULL ||
 						r->offsets != NULL || r->distances != NULL;
-	return limits->host_memory || !request->params.trust_finite || r->inertia != NULL || request->labels != NULL ||
-		   request->params.n_init > 1 || (arrays && r->memory == FKM_MEMORY_HOST);
+	return limits->host_memory || request->problem.ranks > 1 || !request->params.trust_finite || r->inertia != NULL ||
+		   request->labels != NULL || request->params.n_init > 1 || (arrays && r->memory == FKM_MEMORY_HOST);
 }
 
 /* Whether nothing depends on the range of the points: f16 points whose sums are exact whatever it is (docs/semantics.md,
@@ -105,8 +112,8 @@ static bool may_skip_ranges(const struct fkmi_request *request, const struct fkm
 {
 	enum { EXACT_BITS = 24 + 16 }; /* of the grid, for |x| < 2^16 */
 	const struct fkmi_problem *p = &request->problem;
-	const bool exact =
-		p->dtype == FKM_F16 && p->metric == FKM_METRIC_EUCLIDEAN && !p->weighted && fkmi_grid_bits(p->n) >= EXACT_BITS;
+	const bool exact = p->ranks == 1 && p->dtype == FKM_F16 && p->metric == FKM_METRIC_EUCLIDEAN && !p->weighted &&
+					   fkmi_grid_bits(p->n_all) >= EXACT_BITS;
 	return exact && request->params.trust_finite && (tile->unranged >> p->dtype & 1) != 0 &&
 		   request->result.inertia == NULL && !p->wants_distances && request->labels == NULL &&
 		   (!p->fits || (request->params.stop != FKM_STOP_RELATIVE && p->init != FKM_INIT_KMEANS_PLUS_PLUS &&
@@ -124,6 +131,9 @@ enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_re
 	work->request.problem.places_labels =
 		request->result.labels != NULL && in_place(work, request->result.memory) && request->labels == NULL;
 	work->job.problem = work->request.problem;
+	work->job.merge = context->merge;
+	work->job.rank = fkmi_merge_rank(context->merge);
+	work->job.first_row = request->first_row;
 	place_staging(work);
 	int64_t staging = work->workspace_bytes;
 	const struct fkm_fit_params *params = &request->params;
@@ -166,7 +176,9 @@ static enum fkm_status take_memory(struct fkmi_work *work)
 	work->seen = calloc((size_t)b, sizeof *work->seen);
 	work->active = calloc((size_t)b, sizeof *work->active);
 	work->thresholds = calloc((size_t)b, sizeof *work->thresholds);
-	if (work->states == NULL || work->seen == NULL || work->active == NULL || work->thresholds == NULL)
+	work->shared = calloc((size_t)b, MOST_SHARED * sizeof *work->shared);
+	if (work->states == NULL || work->seen == NULL || work->active == NULL || work->thresholds == NULL ||
+		work->shared == NULL)
 		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for the states of %lld problems", (long long)b);
 	int64_t bytes = work->workspace_bytes;
 	if (params->workspace != NULL) {
@@ -193,6 +205,7 @@ static void free_memory(struct fkmi_work *work)
 	free(work->seen);
 	free(work->active);
 	free(work->thresholds);
+	free(work->shared);
 }
 
 /* ---- moving arrays ---- */
@@ -202,6 +215,8 @@ static enum fkm_status upload_array(struct fkmi_work *work, const struct fkm_arr
 {
 	const int64_t row_bytes = array->dims * fkmi_dtype_bytes(array->dtype);
 	const int64_t rows = array->batch * array->rows;
+	if (rows == 0)
+		return FKM_OK;
 	const bool packed = (array->row_stride == array->dims || array->rows == 1) &&
 						(array->batch_stride == array->rows * array->dims || array->batch == 1);
 	if (packed)
@@ -232,7 +247,7 @@ static enum fkm_status upload_inputs(struct fkmi_work *work)
 	const struct fkmi_request *request = &work->request;
 	if (!in_place(work, request->points.memory))
 		FKMI_TRY(upload_array(work, &request->points, work->job.points));
-	if (request->problem.weighted && !in_place(work, request->weights.memory))
+	if (request->weights.data != NULL && !in_place(work, request->weights.memory))
 		FKMI_TRY(upload_array(work, &request->weights, work->job.weights));
 	if (request->start.data != NULL && !in_place(work, request->start.memory))
 		FKMI_TRY(upload_array(work, &request->start, work->start));
@@ -270,13 +285,62 @@ enum fkm_status fkmi_work_activate(struct fkmi_work *work, const int32_t *active
 	return work->backend->upload(work->device, work->job.active, work->active, b * (int64_t)sizeof(int32_t));
 }
 
+/* A number of each problem's state, 8 bytes of any type, is replaced by what it comes to over all ranks. */
+static enum fkm_status share_members(struct fkmi_work *work, const size_t *members, int count, enum fkm_reduce op)
+{
+	const int64_t b_count = work->request.problem.b;
+	if (work->job.merge == NULL)
+		return FKM_OK;
+	assert(count <= MOST_SHARED);
+	for (int64_t b = 0; b < b_count; b++)
+		for (int i = 0; i < count; i++)
+			memcpy(&work->shared[b * count + i], (const char *)&work->states[b] + members[i], sizeof(int64_t));
+	FKMI_TRY(fkmi_merge_values(work->job.merge, work->shared, b_count * count, op));
+	for (int64_t b = 0; b < b_count; b++)
+		for (int i = 0; i < count; i++)
+			memcpy((char *)&work->states[b] + members[i], &work->shared[b * count + i], sizeof(int64_t));
+	return FKM_OK;
+}
+
+static enum fkm_status share_counters(struct fkmi_work *work)
+{
+	static const size_t counters[] = {
+		offsetof(struct fkmi_state, changed),     offsetof(struct fkmi_state, rechecked),
+		offsetof(struct fkmi_state, ties),        offsetof(struct fkmi_state, inertia_high),
+		offsetof(struct fkmi_state, inertia_low),
+	};
+	return share_members(work, counters, sizeof counters / sizeof counters[0], FKM_REDUCE_SUM);
+}
+
+/* The lowest place, of `width` to a row, that any rank found; -1: none. */
+static enum fkm_status share_place(struct fkmi_work *work, size_t member, int64_t width)
+{
+	const int64_t before = work->job.first_row * width;
+	int64_t place;
+	for (int64_t b = 0; b < work->request.problem.b; b++) {
+		char *own = (char *)&work->states[b] + member;
+		memcpy(&place, own, sizeof place);
+		place = place < 0 ? INT64_MAX : before + place;
+		memcpy(own, &place, sizeof place);
+	}
+	FKMI_TRY(share_members(work, &member, 1, FKM_REDUCE_MIN));
+	for (int64_t b = 0; b < work->request.problem.b; b++) {
+		char *own = (char *)&work->states[b] + member;
+		memcpy(&place, own, sizeof place);
+		place = place == INT64_MAX ? -1 : place;
+		memcpy(own, &place, sizeof place);
+	}
+	return FKM_OK;
+}
+
 enum fkm_status fkmi_work_states(struct fkmi_work *work)
 {
 	struct fkmi_state *older = work->seen;
 	work->seen = work->states;
 	work->states = older;
-	return work->backend->download(work->device, work->states, work->job.state,
-								   work->request.problem.b * (int64_t)sizeof *work->states);
+	FKMI_TRY(work->backend->download(work->device, work->states, work->job.state,
+									 work->request.problem.b * (int64_t)sizeof *work->states));
+	return share_counters(work);
 }
 
 /* ---- checking and setting up ---- */
@@ -322,6 +386,28 @@ static enum fkm_status judge_inputs(struct fkmi_work *work)
 	return FKM_OK;
 }
 
+/* The ranges of all ranks' points and weights, on the device as after the checks, and in the states. */
+static enum fkm_status share_ranges(struct fkmi_work *work)
+{
+	static const size_t greatest = offsetof(struct fkmi_state, weight_max);
+	static const size_t least = offsetof(struct fkmi_state, weight_min);
+	const struct fkmi_job *job = &work->job;
+	const struct fkmi_problem *p = &job->problem;
+	if (job->column_min.base != NULL) {
+		FKMI_TRY(fkmi_merge(work->device, job, job->column_min, p->b * p->d, FKM_REDUCE_MIN));
+		FKMI_TRY(fkmi_merge(work->device, job, job->column_max, p->b * p->d, FKM_REDUCE_MAX));
+	}
+	FKMI_TRY(fkmi_work_states(work));
+	FKMI_TRY(share_place(work, offsetof(struct fkmi_state, bad_point), p->d));
+	if (!p->weighted)
+		return FKM_OK;
+	FKMI_TRY(share_place(work, offsetof(struct fkmi_state, bad_weight), 1));
+	/* The bits of numbers from 0 up are in their order. */
+	FKMI_TRY(share_members(work, &greatest, 1, FKM_REDUCE_MAX));
+	FKMI_TRY(share_members(work, &least, 1, FKM_REDUCE_MIN));
+	return work->backend->upload(work->device, job->state, work->states, p->b * (int64_t)sizeof *work->states);
+}
+
 static enum fkm_status set_up(struct fkmi_work *work)
 {
 	const struct fkmi_backend *backend = work->backend;
@@ -342,20 +428,19 @@ static enum fkm_status set_up(struct fkmi_work *work)
 		FKMI_TRY(backend->check_points(work->device, job));
 	if (p->weighted)
 		FKMI_TRY(backend->check_weights(work->device, job));
-	if (!work->request.params.trust_finite) {
+	if (job->merge != NULL)
+		FKMI_TRY(share_ranges(work));
+	else if (!work->request.params.trust_finite)
 		FKMI_TRY(fkmi_work_states(work));
+	if (!work->request.params.trust_finite)
 		FKMI_TRY(judge_inputs(work));
-	}
 	if (p->metric == FKM_METRIC_COSINE)
 		FKMI_TRY(backend->row_norms(work->device, job));
 	return backend->grids(work->device, job);
 }
 
-enum fkm_status fkmi_work_open(struct fkmi_work *work)
+static enum fkm_status open_work(struct fkmi_work *work)
 {
-	work->started = fkmi_now();
-	fegetenv(&work->environment);
-	fesetenv(FE_DFL_ENV);
 	FKMI_TRY(take_memory(work));
 	FKMI_TRY(upload_inputs(work));
 	double copied = fkmi_now();
@@ -363,6 +448,31 @@ enum fkm_status fkmi_work_open(struct fkmi_work *work)
 	FKMI_TRY(set_up(work));
 	work->seconds.check = fkmi_now() - copied;
 	return FKM_OK;
+}
+
+enum fkm_status fkmi_work_begin(struct fkm_context *context, enum fkmi_call call, const struct fkm_array *points,
+								const struct fkm_array *centroids, const int32_t *labels,
+								const struct fkm_fit_params *params, const struct fkm_fit_result *result,
+								struct fkmi_work *work)
+{
+	struct fkmi_request request;
+	fenv_t environment;
+	const double started = fkmi_now();
+	fegetenv(&environment);
+	fesetenv(FE_DFL_ENV);
+	memset(work, 0, sizeof *work);
+	enum fkm_status status = fkmi_check_call(context, call, true, points, centroids, labels, params, result, &request);
+	if (context != NULL && context->merge != NULL) {
+		status = fkmi_agree(context->merge, call, &request, status);
+		if (status == FKM_OK)
+			status = fkmi_check_rows(call, &request);
+	}
+	if (status == FKM_OK)
+		status = fkmi_work_plan(context, &request, work);
+	work->context = context;
+	work->environment = environment;
+	work->started = started;
+	return status == FKM_OK ? open_work(work) : status;
 }
 
 enum fkm_status fkmi_work_load_start(struct fkmi_work *work)
@@ -393,12 +503,13 @@ enum fkm_status fkmi_work_load_labels(struct fkmi_work *work)
 	const struct fkmi_job *job = &work->job;
 	const int64_t bytes = p->b * p->n * (int64_t)sizeof(int32_t);
 	const struct fkmi_ref given = {(void *)(uintptr_t)work->request.labels, 0};
-	if (in_place(work, work->request.points.memory))
+	if (bytes > 0 && in_place(work, work->request.points.memory))
 		FKMI_TRY(work->backend->copy(work->device, job->labels, given, bytes));
-	else
+	else if (bytes > 0)
 		FKMI_TRY(work->backend->upload(work->device, job->labels, work->request.labels, bytes));
 	FKMI_TRY(work->backend->count(work->device, job));
 	FKMI_TRY(fkmi_work_states(work));
+	FKMI_TRY(share_place(work, offsetof(struct fkmi_state, bad_label), 1));
 	for (int64_t b = 0; b < p->b; b++) {
 		char place[128];
 		if (work->states[b].bad_label < 0)
@@ -417,6 +528,24 @@ enum fkm_status fkmi_work_zero_sums(struct fkmi_work *work)
 	const int64_t weights = p->b * p->k * (int64_t)sizeof(int64_t);
 	FKMI_TRY(work->backend->fill(work->device, work->job.sums, 0, weights * p->d));
 	return work->backend->fill(work->device, work->job.weight_sums, 0, weights);
+}
+
+enum fkm_status fkmi_work_total(struct fkmi_work *work)
+{
+	const struct fkmi_job *job = &work->job;
+	const int64_t weights = job->problem.b * job->problem.k, sums = weights * job->problem.d;
+	const int64_t bytes = (int64_t)sizeof(int64_t);
+	if (job->merge == NULL)
+		return FKM_OK;
+	FKMI_TRY(work->backend->copy(work->device, job->total_sums, job->sums, sums * bytes));
+	FKMI_TRY(work->backend->copy(work->device, job->total_weights, job->weight_sums, weights * bytes));
+	return fkmi_merge(work->device, job, job->total_sums, sums + weights, FKM_REDUCE_SUM);
+}
+
+enum fkm_status fkmi_work_clear_labels(struct fkmi_work *work)
+{
+	const int64_t bytes = work->job.problem.b * work->job.problem.n * (int64_t)sizeof(int32_t);
+	return bytes > 0 ? work->backend->fill(work->device, work->job.labels, 0xFF, bytes) : FKM_OK;
 }
 
 enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate accumulate)
@@ -443,7 +572,7 @@ enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate ac
 			before = accumulated;
 		}
 	}
-	return FKM_OK;
+	return accumulate == FKMI_ACCUMULATE_NONE ? FKM_OK : fkmi_work_total(work);
 }
 
 enum fkm_status fkmi_work_iterate(struct fkmi_work *work, bool anew, int32_t count)
@@ -465,7 +594,7 @@ enum fkm_status fkmi_work_inertia(struct fkmi_work *work, double *inertia)
 	if (inertia == NULL)
 		return FKM_OK;
 	FKMI_TRY(fkmi_work_states(work));
-	const double low = fkmi_power2(-fkmi_grid_bits(p->n));
+	const double low = fkmi_power2(-fkmi_grid_bits(p->n_all));
 	for (int64_t b = 0; b < p->b; b++) {
 		const struct fkmi_state *now = &work->states[b], *before = &work->seen[b];
 		if (work->active[b])
@@ -481,7 +610,7 @@ enum fkm_status fkmi_work_inertia(struct fkmi_work *work, double *inertia)
 /* Device memory to the caller's array, unless it was made there. */
 static enum fkm_status give(struct fkmi_work *work, void *to, struct fkmi_ref from, int64_t bytes)
 {
-	if (to == NULL)
+	if (to == NULL || bytes == 0)
 		return FKM_OK;
 	if (in_place(work, work->request.result.memory)) {
 		const struct fkmi_ref target = {to, 0};
@@ -549,6 +678,7 @@ enum fkm_status fkmi_work_deliver(struct fkmi_work *work, struct fkm_fit_result 
 	FKMI_TRY(backend->count(work->device, job));
 	if (wanted->order != NULL)
 		FKMI_TRY(backend->sort(work->device, job, work->order, work->offsets));
+	FKMI_TRY(fkmi_merge(work->device, job, job->counts, p->b * p->k, FKM_REDUCE_SUM));
 	if (wanted->centroids != NULL)
 		FKMI_TRY(backend->store_centroids(work->device, job, work->centroids_out, wanted->centroids_dtype));
 	FKMI_TRY(give(work, wanted->labels, job->labels, p->b * p->n * (int64_t)sizeof(int32_t)));
@@ -572,9 +702,11 @@ enum fkm_status fkmi_work_deliver(struct fkmi_work *work, struct fkm_fit_result 
 
 enum fkm_status fkmi_work_end(struct fkmi_work *work, enum fkm_status status)
 {
-	if (status == FKM_ERROR_DEVICE_LOST)
-		work->context->lost = true;
+	struct fkm_context *context = work->context;
+	const struct fkmi_merge *merge = context != NULL ? context->merge : NULL;
+	if (status == FKM_ERROR_DEVICE_LOST && fkmi_merge_status(merge) == FKM_OK) /* of this rank, not of another */
+		context->lost = true;
 	free_memory(work);
 	fesetenv(&work->environment);
-	return status;
+	return merge != NULL ? fkmi_merge_end(context->merge, status) : status;
 }

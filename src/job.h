@@ -32,6 +32,7 @@ struct fkmi_work {
 	struct fkmi_state *seen;   /* [b], as downloaded the time before */
 	int32_t *active;           /* [b], as last uploaded */
 	double *thresholds;        /* [b] */
+	int64_t *shared;           /* [b, a few]: numbers of the states while ranks share them */
 	bool waits;                /* something the caller asked for needs the host to wait for the device */
 	struct fkm_seconds seconds;
 	double started;
@@ -48,16 +49,20 @@ enum fkm_status fkmi_work_query(struct fkm_context *context, enum fkmi_call call
 								const struct fkm_fit_result *result, int64_t *bytes);
 
 /*
- * After fkmi_work_plan: sets the default floating-point environment (a caller that flushes denormals or rounds
- * otherwise must not change the bits; fkmi_work_end restores it), takes memory, brings host arrays to the device,
- * checks points and weights, makes row norms and grids. Also on failure the caller must call fkmi_work_end.
+ * Opens a public call: sets the default floating-point environment (a caller that flushes denormals or rounds otherwise
+ * must not change the bits; fkmi_work_end restores it), checks the arguments (as fkmi_check_call), sees that all ranks
+ * make this call, plans it, takes memory, brings host arrays to the device, checks points and weights, makes row norms
+ * and grids. Also on failure the caller must call fkmi_work_end.
  */
-enum fkm_status fkmi_work_open(struct fkmi_work *work);
+enum fkm_status fkmi_work_begin(struct fkm_context *context, enum fkmi_call call, const struct fkm_array *points,
+								const struct fkm_array *centroids, const int32_t *labels,
+								const struct fkm_fit_params *params, const struct fkm_fit_result *result,
+								struct fkmi_work *work);
 
 /* Marks the problems with active[b] != 0 (NULL: all) as those that steps work on. */
 enum fkm_status fkmi_work_activate(struct fkmi_work *work, const int32_t *active);
 
-/* Waits and brings the states to work->states; what was there goes to work->seen. */
+/* Waits and brings the states to work->states, counters being those of all ranks; what was there goes to work->seen. */
 enum fkm_status fkmi_work_states(struct fkmi_work *work);
 
 /* Centroids from the request's start array; fails where it is not finite. */
@@ -69,7 +74,13 @@ enum fkm_status fkmi_work_load_labels(struct fkmi_work *work);
 /* sums and weight_sums of all problems become 0, as FULL needs them. */
 enum fkm_status fkmi_work_zero_sums(struct fkmi_work *work);
 
-/* prepare and assign of all active problems; accumulate says what becomes of the sums. */
+/* total_sums and total_weights from the sums of all ranks. */
+enum fkm_status fkmi_work_total(struct fkmi_work *work);
+
+/* All labels become -1. */
+enum fkm_status fkmi_work_clear_labels(struct fkmi_work *work);
+
+/* prepare and assign of all active problems; accumulate says what becomes of the sums, and with them of the totals. */
 enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate accumulate);
 
 /* `count` iterations where the plan says that they are whole. */

@@ -1,19 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The steps of a fit as calls of their own: predict, update, inertia. */
+#include <stdlib.h>
+
 #include "clock.h"
 #include "error.h"
 #include "job.h"
 
+/* Into inertia[b], which may be NULL where only another rank wants it. */
+static enum fkm_status take_inertia(struct fkmi_work *work, double *inertia)
+{
+	const size_t b = (size_t)work->request.problem.b;
+	if (!work->request.wants_inertia || inertia != NULL)
+		return fkmi_work_inertia(work, inertia);
+	double *unwanted = malloc(b * sizeof *unwanted);
+	if (unwanted == NULL)
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for the inertia of %zu problems", b);
+	enum fkm_status status = fkmi_work_inertia(work, unwanted);
+	free(unwanted);
+	return status;
+}
+
 static enum fkm_status predict(struct fkmi_work *work, struct fkm_fit_result *result)
 {
 	const struct fkm_fit_result *wanted = &work->request.result;
-	const struct fkmi_problem *p = &work->request.problem;
 	FKMI_TRY(fkmi_work_load_start(work));
-	FKMI_TRY(work->backend->fill(work->device, work->job.labels, 0xFF, p->b * p->n * (int64_t)sizeof(int32_t)));
+	FKMI_TRY(fkmi_work_clear_labels(work));
 	FKMI_TRY(fkmi_work_assign(work, FKMI_ACCUMULATE_NONE));
 	double before = fkmi_now();
-	if (wanted->inertia != NULL || wanted->distances != NULL)
-		FKMI_TRY(fkmi_work_inertia(work, wanted->inertia));
+	if (work->request.wants_inertia || wanted->distances != NULL)
+		FKMI_TRY(take_inertia(work, wanted->inertia));
 	work->seconds.finish += fkmi_now() - before;
 	return fkmi_work_deliver(work, result);
 }
@@ -22,11 +37,9 @@ enum fkm_status fkm_predict(struct fkm_context *context, const struct fkm_array 
 							const struct fkm_array *centroids, const struct fkm_fit_params *params,
 							struct fkm_fit_result *result)
 {
-	struct fkmi_request request;
 	struct fkmi_work work;
-	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_PREDICT, true, points, centroids, NULL, params, result, &request));
-	FKMI_TRY(fkmi_work_plan(context, &request, &work));
-	enum fkm_status status = fkmi_work_open(&work);
+	enum fkm_status status =
+		fkmi_work_begin(context, FKMI_CALL_PREDICT, points, centroids, NULL, params, result, &work);
 	if (status == FKM_OK)
 		status = predict(&work, result);
 	return fkmi_work_end(&work, status);
@@ -43,6 +56,7 @@ static enum fkm_status update(struct fkmi_work *work, struct fkm_fit_result *res
 	FKMI_TRY(fkmi_work_zero_sums(work));
 	const struct fkmi_span all = {0, p->n};
 	FKMI_TRY(backend->accumulate(work->device, job, all, FKMI_ACCUMULATE_FULL));
+	FKMI_TRY(fkmi_work_total(work));
 	if (p->empty == FKM_EMPTY_RELOCATE)
 		FKMI_TRY(backend->relocate(work->device, job));
 	FKMI_TRY(backend->finish(work->device, job));
@@ -54,7 +68,7 @@ static enum fkm_status update(struct fkmi_work *work, struct fkm_fit_result *res
 				return fkmi_fail(FKM_ERROR_EMPTY_CLUSTER, "cluster %lld of problem %lld has no points",
 								 (long long)work->states[b].first_empty, (long long)b);
 	}
-	if (work->request.result.centroids_dtype == FKM_F32)
+	if (work->request.rounds)
 		FKMI_TRY(backend->round_centroids(work->device, job));
 	return fkmi_work_deliver(work, result);
 }
@@ -63,16 +77,15 @@ enum fkm_status fkm_update(struct fkm_context *context, const struct fkm_array *
 						   const struct fkm_array *previous, const struct fkm_fit_params *params,
 						   struct fkm_fit_result *result)
 {
-	struct fkmi_request request;
 	struct fkmi_work work;
-	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_UPDATE, true, points, previous, labels, params, result, &request));
-	FKMI_TRY(fkmi_work_plan(context, &request, &work));
-	enum fkm_status status = fkmi_work_open(&work);
+	enum fkm_status status =
+		fkmi_work_begin(context, FKMI_CALL_UPDATE, points, previous, labels, params, result, &work);
 	if (status == FKM_OK)
 		status = update(&work, result);
-	if (status == FKM_OK && request.result.n_iter != NULL)
-		for (int64_t b = 0; b < request.problem.b; b++)
-			request.result.n_iter[b] = 0;
+	const struct fkmi_request *request = &work.request;
+	if (status == FKM_OK && request->result.n_iter != NULL)
+		for (int64_t b = 0; b < request->problem.b; b++)
+			request->result.n_iter[b] = 0;
 	return fkmi_work_end(&work, status);
 }
 
@@ -87,15 +100,12 @@ enum fkm_status fkm_inertia(struct fkm_context *context, const struct fkm_array 
 							const struct fkm_array *centroids, const int32_t *labels,
 							const struct fkm_fit_params *params, double *inertia)
 {
-	struct fkmi_request request;
 	struct fkmi_work work;
-	if (inertia == NULL)
-		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "inertia is NULL");
-	FKMI_TRY(fkmi_check_call(context, FKMI_CALL_INERTIA, true, points, centroids, labels, params, NULL, &request));
-	FKMI_TRY(fkmi_work_plan(context, &request, &work));
-	enum fkm_status status = fkmi_work_open(&work);
+	enum fkm_status status =
+		fkmi_work_begin(context, FKMI_CALL_INERTIA, points, centroids, labels, params, NULL, &work);
 	if (status == FKM_OK)
-		status = inertia_of_labels(&work, inertia);
+		status = inertia != NULL ? inertia_of_labels(&work, inertia)
+								 : fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "inertia is NULL");
 	return fkmi_work_end(&work, status);
 }
 

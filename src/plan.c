@@ -162,7 +162,7 @@ static bool plan_fits(const struct fkmi_plan_request *request, struct fkmi_plan 
 static enum verdict choose_chunk(const struct fkmi_plan_request *request, struct fkmi_plan *plan,
 								 int64_t *workspace_bytes)
 {
-	const int64_t n = request->problem->n;
+	const int64_t n = request->problem->n > 0 ? request->problem->n : 1; /* a rank may have none */
 	const bool forced = request->chunk_rows != 0;
 	plan->chunk_rows = forced && request->chunk_rows < n ? request->chunk_rows : n;
 	if (plan_fits(request, plan, workspace_bytes))
@@ -221,7 +221,8 @@ static enum verdict judge(const struct fkmi_plan_request *request, const struct 
 	enum verdict verdict = fit_memory(request, &candidate->plan, &candidate->workspace_bytes, &reason);
 	if (verdict == LEGAL) {
 		candidate->legal = true;
-		candidate->plan.whole = request->problem->fits && candidate->plan.chunk_rows == request->problem->n &&
+		candidate->plan.whole = request->problem->fits && request->problem->ranks < 2 &&
+								candidate->plan.chunk_rows == request->problem->n &&
 								request->backend->iterates != NULL && request->backend->iterates(tile);
 		candidate->seconds = estimate(request->limits, request->problem, &candidate->plan);
 		candidate->plan.seconds = candidate->seconds;

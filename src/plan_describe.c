@@ -115,9 +115,9 @@ static void print_workspace(struct fkmi_text *text, const struct fkmi_plan_reque
 		size_t offset;
 	} arrays[] = {
 #define ARRAY(name) {#name, offsetof(struct fkmi_job, name)}
-		ARRAY(active),   ARRAY(state),     ARRAY(column_min), ARRAY(column_max), ARRAY(column_scale),
-		ARRAY(variance), ARRAY(row_scale), ARRAY(centroids),  ARRAY(sums),       ARRAY(weight_sums),
-		ARRAY(labels),   ARRAY(previous),  ARRAY(distances),  ARRAY(counts),     ARRAY(scratch),
+		ARRAY(active),    ARRAY(state),     ARRAY(column_min), ARRAY(column_max),  ARRAY(column_scale), ARRAY(variance),
+		ARRAY(row_scale), ARRAY(centroids), ARRAY(sums),       ARRAY(weight_sums), ARRAY(total_sums),   ARRAY(labels),
+		ARRAY(previous),  ARRAY(distances), ARRAY(counts),     ARRAY(scratch),
 #undef ARRAY
 	};
 	enum { ARRAYS = sizeof arrays / sizeof arrays[0] };
@@ -136,7 +136,7 @@ static void print_workspace(struct fkmi_text *text, const struct fkmi_plan_reque
 	fkmi_text_add_bytes(text, total + request->extra_bytes);
 	fkmi_text_add(text, "\n");
 	for (int i = 0; i < ARRAYS; i++) {
-		if (refs[i].base == NULL)
+		if (refs[i].base == NULL || (strcmp(arrays[i].name, "total_sums") == 0 && request->problem->ranks < 2))
 			continue;
 		int64_t end = total;
 		for (int j = 0; j < ARRAYS; j++)

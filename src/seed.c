@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "error.h"
+#include "merge.h"
 
 #define FKMI_INLINE static inline
 #include "kernels/common/random.h"
@@ -69,12 +70,18 @@ static enum fkm_status seed_random(struct fkmi_work *work, uint32_t run)
 	int64_t *rows = malloc((size_t)bytes);
 	if (rows == NULL)
 		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory to draw %lld rows", (long long)p->k);
-	enum fkm_status status = fkmi_random_rows(work->request.params.seed, run, p->n, p->k, rows);
+	enum fkm_status status = fkmi_random_rows(work->request.params.seed, run, p->n_all, p->k, rows);
+	for (int64_t i = 0; i < p->k && status == FKM_OK; i++) {
+		rows[i] -= work->job.first_row;
+		if (rows[i] < 0 || rows[i] >= p->n)
+			rows[i] = -1; /* another rank's */
+	}
 	for (int64_t b = 0; b < p->b && status == FKM_OK; b++)
 		status = work->backend->upload(work->device, fkmi_ref_add(work->rows, b * bytes), rows, bytes);
 	free(rows);
 	FKMI_TRY(status);
-	return work->backend->gather_centroids(work->device, &work->job, work->rows);
+	FKMI_TRY(work->backend->gather_centroids(work->device, &work->job, work->rows));
+	return fkmi_merge(work->device, &work->job, work->job.centroids, p->b * p->k * p->d, FKM_REDUCE_SUM);
 }
 
 static enum fkm_status seed_plus_plus(struct fkmi_work *work, uint32_t run)

@@ -36,6 +36,8 @@ const char *fkm_status_name(enum fkm_status status)
 		return "FKM_CANCELLED";
 	case FKM_ERROR_INTERNAL:
 		return "FKM_ERROR_INTERNAL";
+	case FKM_ERROR_COMMUNICATOR:
+		return "FKM_ERROR_COMMUNICATOR";
 	}
 	return "unknown status";
 }

@@ -7,6 +7,7 @@
 
 #include "array.h"
 #include "error.h"
+#include "merge.h"
 
 #define POINT_DTYPES (1u << FKM_F16 | 1u << FKM_BF16 | 1u << FKM_F32)
 #define CENTROID_DTYPES (POINT_DTYPES | 1u << FKM_F64)
@@ -76,7 +77,8 @@ enum fkm_status fkmi_check_array(const struct fkm_context *context, const struct
 	if (given == NULL)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s is NULL", name);
 	*array = *given;
-	if (given->data == NULL && !rules->may_be_null)
+	const bool none = rules->may_be_none && given->rows == 0;
+	if (given->data == NULL && !rules->may_be_null && !none)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.data is NULL", name);
 	if ((unsigned)given->dtype > 31 || (rules->dtypes >> given->dtype & 1) == 0)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.dtype is %d (%s), which %s cannot have", name,
@@ -85,12 +87,13 @@ enum fkm_status fkmi_check_array(const struct fkm_context *context, const struct
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.memory is %d, which is no enum fkm_memory", name,
 						 (int)given->memory);
 	FKMI_TRY(check_size(name, "batch", given->batch));
-	FKMI_TRY(check_size(name, "rows", given->rows));
+	if (!none)
+		FKMI_TRY(check_size(name, "rows", given->rows));
 	FKMI_TRY(check_size(name, "dims", given->dims));
 	if (rules->batch != 0 && given->batch != rules->batch && given->batch != 1)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.batch is %lld; it is the points' batch, %lld, or 1", name,
 						 (long long)given->batch, (long long)rules->batch);
-	FKMI_TRY(check_shape(name, "rows", given->rows, rules->rows));
+	FKMI_TRY(check_shape(name, "rows", given->rows, none ? 0 : rules->rows));
 	FKMI_TRY(check_shape(name, "dims", given->dims, rules->dims));
 
 	if (given->row_stride == 0)
@@ -99,7 +102,7 @@ enum fkm_status fkmi_check_array(const struct fkm_context *context, const struct
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s.row_stride is %lld, less than its dims, %lld", name,
 						 (long long)given->row_stride, (long long)given->dims);
 	int64_t element = fkmi_dtype_bytes(given->dtype);
-	int64_t before_last = multiply(given->rows - 1, array->row_stride);
+	int64_t before_last = none ? 0 : multiply(given->rows - 1, array->row_stride);
 	int64_t extent = before_last < 0 || before_last > INT64_MAX - given->dims ? -1 : before_last + given->dims;
 	if (given->batch_stride == 0 || given->batch == 1) /* views leave any stride where there is one problem */
 		array->batch_stride = multiply(given->rows, array->row_stride);
@@ -185,7 +188,7 @@ static void add_range(struct ranges *ranges, const char *name, enum fkm_memory m
 static void add_array_range(struct ranges *ranges, const char *name, const struct fkm_array *array)
 {
 	int64_t elements = (array->batch - 1) * array->batch_stride + (array->rows - 1) * array->row_stride + array->dims;
-	if (array->data == NULL)
+	if (array->data == NULL || array->rows == 0)
 		return;
 	add_range(ranges, name, array->memory, array->data, elements * fkmi_dtype_bytes(array->dtype), false);
 	ranges->items[ranges->count - 1].begin += (uintptr_t)array->offset_bytes;
@@ -277,6 +280,21 @@ static enum fkm_status check_result(const struct fkm_context *context, const str
 	return with_data ? check_alignments(context, result) : FKM_OK;
 }
 
+enum fkm_status fkmi_check_rows(enum fkmi_call call, const struct fkmi_request *request)
+{
+	const struct fkmi_problem *p = &request->problem;
+	if (p->n_all < 1)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "no rank has points");
+	if (call == FKMI_CALL_FIT && p->k > p->n_all)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "clusters is %lld, more than the %lld points", (long long)p->k,
+						 (long long)p->n_all);
+	if (call == FKMI_CALL_UPDATE && p->k > p->n_all && request->params.empty == FKM_EMPTY_RELOCATE)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT,
+						 "previous has %lld rows, more than the %lld points, which relocation cannot serve",
+						 (long long)p->k, (long long)p->n_all);
+	return FKM_OK;
+}
+
 /* The number of clusters and the array they come from. */
 static enum fkm_status check_clusters(const struct fkm_context *context, enum fkmi_call call, bool with_data,
 									  const struct fkm_array *centroids, struct fkmi_request *request)
@@ -287,13 +305,14 @@ static enum fkm_status check_clusters(const struct fkm_context *context, enum fk
 		rules.name = call == FKMI_CALL_UPDATE ? "previous" : "centroids";
 		FKMI_TRY(fkmi_check_array(context, &rules, centroids, &request->start));
 		p->k = request->start.rows;
+		if (context->merge == NULL)
+			FKMI_TRY(fkmi_check_rows(call, request));
 	} else {
 		p->k = request->params.clusters;
 		if (p->k < 1)
 			return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "clusters is %lld; it is at least 1", (long long)p->k);
-		if (p->k > p->n)
-			return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "clusters is %lld, more than the %lld points", (long long)p->k,
-							 (long long)p->n);
+		if (context->merge == NULL)
+			FKMI_TRY(fkmi_check_rows(call, request));
 		if (request->params.init == FKM_INIT_CENTROIDS) {
 			rules.name = "init_centroids";
 			rules.rows = p->k;
@@ -307,10 +326,6 @@ static enum fkm_status check_clusters(const struct fkm_context *context, enum fk
 	}
 	if (p->k > INT32_MAX)
 		return fkmi_fail(FKM_ERROR_OVERFLOW, "%lld clusters: labels are 32-bit", (long long)p->k);
-	if (call == FKMI_CALL_UPDATE && p->k > p->n && request->params.empty == FKM_EMPTY_RELOCATE)
-		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT,
-						 "previous has %lld rows, more than the %lld points, which relocation cannot serve",
-						 (long long)p->k, (long long)p->n);
 	return FKM_OK;
 }
 
@@ -350,12 +365,15 @@ enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_cal
 	keep_outputs(call, &request->result);
 	FKMI_TRY(check_result(context, &request->result, with_data));
 
-	const struct fkmi_array_rules point_rules = {.name = "points", .dtypes = POINT_DTYPES, .may_be_null = !with_data};
+	const struct fkmi_array_rules point_rules = {
+		.name = "points", .dtypes = POINT_DTYPES, .may_be_null = !with_data, .may_be_none = context->merge != NULL};
 	FKMI_TRY(fkmi_check_array(context, &point_rules, points, &request->points));
 	struct fkmi_problem *p = &request->problem;
 	*p = (struct fkmi_problem){
 		.b = request->points.batch,
 		.n = request->points.rows,
+		.n_all = request->points.rows * fkmi_merge_ranks(context->merge), /* several tell each other: agree.h */
+		.ranks = fkmi_merge_ranks(context->merge),
 		.d = request->points.dims,
 		.dtype = request->points.dtype,
 		.metric = request->params.metric,
@@ -369,8 +387,12 @@ enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_cal
 	FKMI_TRY(check_products(p));
 
 	if (request->params.weights.data != NULL) {
-		const struct fkmi_array_rules rules = {
-			.name = "weights", .dtypes = WEIGHT_DTYPES, .batch = p->b, .rows = p->n, .dims = 1};
+		const struct fkmi_array_rules rules = {.name = "weights",
+											   .dtypes = WEIGHT_DTYPES,
+											   .may_be_none = p->n == 0,
+											   .batch = p->b,
+											   .rows = p->n,
+											   .dims = 1};
 		FKMI_TRY(fkmi_check_array(context, &rules, &request->params.weights, &request->weights));
 		if (request->weights.row_stride != 1)
 			return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "weights.row_stride is %lld; it is 1",
@@ -378,11 +400,14 @@ enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_cal
 		p->weighted = true;
 	}
 	if (with_data && (call == FKMI_CALL_UPDATE || call == FKMI_CALL_INERTIA)) {
-		if (labels == NULL)
+		if (labels == NULL && p->n > 0)
 			return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "labels is NULL");
 		if (is_address(context, request->points.memory))
 			FKMI_TRY(check_aligned("labels", labels, 4));
 		request->labels = labels;
 	}
+	request->watched = request->params.progress != NULL;
+	request->wants_inertia = request->result.inertia != NULL || call == FKMI_CALL_INERTIA;
+	request->rounds = request->result.centroids != NULL && request->result.centroids_dtype == FKM_F32;
 	return with_data ? check_overlap(context, request) : FKM_OK;
 }

@@ -21,6 +21,7 @@ struct fkmi_array_rules {
 	const char *name; /* for messages: "points" */
 	uint32_t dtypes;  /* bits 1 << enum fkm_dtype that are allowed */
 	bool may_be_null; /* data NULL is allowed */
+	bool may_be_none; /* 0 rows are, whose data may be NULL: of a rank among several */
 	int64_t batch;    /* required batch, or 1 (shared); 0: any */
 	int64_t rows;     /* required rows; 0: any */
 	int64_t dims;     /* required dims; 0: any */
@@ -37,6 +38,11 @@ struct fkmi_request {
 	struct fkm_array weights; /* data NULL if none */
 	const int32_t *labels;    /* fkm_update, fkm_inertia */
 	struct fkmi_problem problem;
+	/* Of all ranks: */
+	int64_t first_row;  /* of this rank's points */
+	bool watched;       /* somebody has a progress callback, */
+	bool wants_inertia; /* wants the inertia, */
+	bool rounds;        /* or centroids as f32 */
 };
 
 enum fkmi_call { FKMI_CALL_FIT, FKMI_CALL_PREDICT, FKMI_CALL_UPDATE, FKMI_CALL_INERTIA };
@@ -50,5 +56,8 @@ enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_cal
 								const struct fkm_array *points, const struct fkm_array *centroids,
 								const int32_t *labels, const struct fkm_fit_params *params,
 								const struct fkm_fit_result *result, struct fkmi_request *request);
+
+/* What is checked of the number of all ranks' points, once it is known. */
+enum fkm_status fkmi_check_rows(enum fkmi_call call, const struct fkmi_request *request);
 
 #endif

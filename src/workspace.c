@@ -41,6 +41,11 @@ static int64_t walk_arrays(struct fkmi_job *job, struct fkmi_ref block)
 	job->centroids = take(&walk, true, p->b * p->k * p->d, sizeof(double));
 	job->sums = take(&walk, p->fits, p->b * p->k * p->d, sizeof(int64_t));
 	job->weight_sums = take(&walk, p->fits, p->b * p->k, sizeof(int64_t));
+	/* One behind the other, so that they are merged as one. */
+	const bool several = p->fits && p->ranks > 1;
+	job->total_sums = several ? take(&walk, true, p->b * p->k * (p->d + 1), sizeof(int64_t)) : job->sums;
+	job->total_weights =
+		several ? fkmi_ref_add(job->total_sums, p->b * p->k * p->d * (int64_t)sizeof(int64_t)) : job->weight_sums;
 	if (!p->places_labels)
 		job->labels = take(&walk, true, p->b * p->n, sizeof(int32_t));
 	job->previous = take(&walk, p->fits && !job->plan.fused, p->b * p->n, sizeof(int32_t));

@@ -124,8 +124,13 @@ static void gather_rows(void *context, int part, int64_t begin, int64_t end)
 {
 	const struct rows *rows = context;
 	(void)part;
-	for (int64_t k = begin; k < end; k++)
-		fkmi_cpu_load_row(rows->job, rows->b, rows->indices[k], rows->centroids + k * rows->job->problem.d);
+	const int64_t d = rows->job->problem.d;
+	for (int64_t k = begin; k < end; k++) {
+		if (rows->indices[k] >= 0)
+			fkmi_cpu_load_row(rows->job, rows->b, rows->indices[k], rows->centroids + k * d);
+		else
+			memset(rows->centroids + k * d, 0, (size_t)d * sizeof(double));
+	}
 }
 
 static void gather_centroids(const struct fkmi_cpu_team *team, const struct fkmi_job *job, int64_t b, void *context)
@@ -179,9 +184,9 @@ enum fkm_status fkmi_cpu_store_centroids(struct fkmi_device *device, const struc
 static bool take_mean(const struct rows *rows, int64_t k, double *mean)
 {
 	const struct fkmi_problem *p = &rows->job->problem;
-	const int64_t *sums = fkmi_cpu_int64s(rows->job->sums, (rows->b * p->k + k) * p->d);
+	const int64_t *sums = fkmi_cpu_int64s(rows->job->total_sums, (rows->b * p->k + k) * p->d);
 	const double *scale = fkmi_cpu_doubles(rows->job->column_scale, rows->b * p->d);
-	int64_t weight = *fkmi_cpu_int64s(rows->job->weight_sums, rows->b * p->k + k);
+	int64_t weight = *fkmi_cpu_int64s(rows->job->total_weights, rows->b * p->k + k);
 	if (weight == 0)
 		return false;
 	if (p->metric == FKM_METRIC_COSINE) {

@@ -28,7 +28,7 @@ static struct lines lines_of(const struct fkmi_job *job, int64_t b)
 		lines.rows = NARROW / p->d;
 	lines.count = (p->n + lines.rows - 1) / lines.rows;
 	lines.width = lines.rows * p->d;
-	lines.last_width = (p->n - (lines.count - 1) * lines.rows) * p->d;
+	lines.last_width = p->n > 0 ? (p->n - (lines.count - 1) * lines.rows) * p->d : 0;
 	return lines;
 }
 
@@ -151,13 +151,16 @@ static int32_t infinity_key(enum fkm_dtype dtype)
 	return dtype == FKM_F16 ? 0x7c00 : 0x7f80;
 }
 
-static double key_to_double(enum fkm_dtype dtype, int32_t key)
+/* The order key of the double with that key. */
+static int64_t column_order(enum fkm_dtype dtype, int32_t key)
 {
 	double value;
+	int64_t bits;
 	int32_t single = key32(key);
 	int16_t narrow = key16((int16_t)key);
 	fkmi_cpu_convert(dtype == FKM_F32 ? (const void *)&single : (const void *)&narrow, dtype, 1, 1, &value);
-	return value;
+	memcpy(&bits, &value, sizeof bits);
+	return fkmi_order_key(bits);
 }
 
 /* Known to exist. */
@@ -191,11 +194,11 @@ static void check_points(const struct fkmi_cpu_team *team, const struct fkmi_job
 	bool finite = true;
 	for (int64_t j = 0; j < p->d; j++) {
 		int32_t low = column_key(&ranges, false, j), high = column_key(&ranges, true, j);
-		finite = finite && low >= -infinity && high < infinity;
+		finite = finite && ((low >= -infinity && high < infinity) || p->n == 0);
 		if (!job->column_min.base)
 			continue;
-		*fkmi_cpu_doubles(job->column_min, b * p->d + j) = key_to_double(p->dtype, low);
-		*fkmi_cpu_doubles(job->column_max, b * p->d + j) = key_to_double(p->dtype, high);
+		*fkmi_cpu_int64s(job->column_min, b * p->d + j) = p->n > 0 ? column_order(p->dtype, low) : INT64_MAX;
+		*fkmi_cpu_int64s(job->column_max, b * p->d + j) = p->n > 0 ? column_order(p->dtype, high) : -INT64_MAX;
 	}
 	fkmi_cpu_state(job, b)->bad_point = finite ? -1 : first_nonfinite(job, b, (double *)(void *)ranges.parts.shared);
 }
@@ -301,6 +304,13 @@ enum fkm_status fkmi_cpu_row_norms(struct fkmi_device *device, const struct fkmi
 
 /* ---- grids ---- */
 
+/* A double takes the place of its order key. */
+static void open_key(struct fkmi_ref keys, int64_t index)
+{
+	const int64_t bits = fkmi_order_key(*fkmi_cpu_int64s(keys, index));
+	memcpy(fkmi_cpu_doubles(keys, index), &bits, sizeof bits);
+}
+
 /* a_j of section 2. */
 static double column_magnitude(const struct fkmi_job *job, int64_t b, int64_t j)
 {
@@ -316,11 +326,15 @@ static void grids(const struct fkmi_cpu_team *team, const struct fkmi_job *job, 
 	(void)context;
 	const struct fkmi_problem *p = &job->problem;
 	struct fkmi_state *state = fkmi_cpu_state(job, b);
-	int bits = fkmi_grid_bits(p->n);
+	int bits = fkmi_grid_bits(p->n_all);
 	/* Products with f16 numbers are exact on this grid; a finer one would only cost range. */
 	bool capped = p->dtype == FKM_F16 && p->metric == FKM_METRIC_EUCLIDEAN && !p->weighted;
 	state->point_max = 0;
 	for (int64_t j = 0; j < p->d; j++) {
+		if (job->column_min.base) {
+			open_key(job->column_min, b * p->d + j);
+			open_key(job->column_max, b * p->d + j);
+		}
 		double a = column_magnitude(job, b, j), scale = fkmi_grid_scale(a * state->weight_max, bits);
 		*fkmi_cpu_doubles(job->column_scale, b * p->d + j) = capped ? fmin(scale, 0x1p24) : scale;
 		state->point_max = fmax(state->point_max, a);
@@ -409,7 +423,7 @@ static void variances(const struct fkmi_cpu_team *team, const struct fkmi_job *j
 	(void)context;
 	const struct fkmi_problem *p = &job->problem;
 	double *out = fkmi_cpu_doubles(job->variance, b * p->d); /* the mean, until the variance is known */
-	int bits = fkmi_grid_bits(p->n);
+	int bits = fkmi_grid_bits(p->n_all);
 	struct moments moments = {.lines = lines_of(job, b)};
 	int64_t width = moments.lines.width;
 	moments.parts = fkmi_cpu_split(team, fkmi_cpu_check_need(p), p->n * p->d);

@@ -24,7 +24,7 @@ struct fkmi_cpu_need fkmi_cpu_relocate_need(const struct fkmi_problem *problem)
 void fkmi_cpu_find_empty(const struct fkmi_job *job, int64_t b)
 {
 	struct fkmi_state *state = fkmi_cpu_state(job, b);
-	const int64_t *weights = fkmi_cpu_int64s(job->weight_sums, b * job->problem.k);
+	const int64_t *weights = fkmi_cpu_int64s(job->total_weights, b * job->problem.k);
 	state->empty = 0;
 	state->first_empty = -1;
 	for (int64_t k = job->problem.k - 1; k >= 0; k--) {
@@ -96,7 +96,8 @@ static void move(const struct fkmi_job *job, int64_t b, int64_t row, int64_t emp
 	const double *scale = fkmi_cpu_doubles(job->column_scale, b * p->d);
 	double weight = fkmi_cpu_weight(job, b, row);
 	int64_t donor = fkmi_cpu_labels(job, b)[row];
-	int64_t *sums = fkmi_cpu_int64s(job->sums, b * p->k * p->d), *weights = fkmi_cpu_int64s(job->weight_sums, b * p->k);
+	int64_t *sums = fkmi_cpu_int64s(job->total_sums, b * p->k * p->d),
+			*weights = fkmi_cpu_int64s(job->total_weights, b * p->k);
 	int64_t quantised = fkmi_cpu_rint(weight * fkmi_cpu_state(job, b)->weight_scale);
 	fkmi_cpu_load_row(job, b, row, x);
 	fkmi_cpu_accumulate_row(x, weight, scale, p->d, -1, sums + donor * p->d);
@@ -123,7 +124,7 @@ static void relocate(const struct fkmi_cpu_team *team, const struct fkmi_job *jo
 	if (!(points[0].distance > 0))
 		return;
 	/* All pairs are made before the first move, which may empty its donor. */
-	const int64_t *weights = fkmi_cpu_int64s(job->weight_sums, b * p->k);
+	const int64_t *weights = fkmi_cpu_int64s(job->total_weights, b * p->k);
 	for (int64_t k = state->first_empty, pairs = 0; pairs < state->empty; k++)
 		if (weights[k] == 0)
 			points[pairs++].target = k;

@@ -55,7 +55,7 @@ void fkmi_cpu_take_distances(const struct fkmi_cpu_team *team, const struct fkmi
 {
 	const struct fkmi_problem *p = &job->problem;
 	struct distances distances = {.job = job, .b = b, .span = span, .scale = scale};
-	distances.low_scale = fkmi_power2(fkmi_grid_bits(p->n));
+	distances.low_scale = fkmi_power2(fkmi_grid_bits(p->n_all));
 	distances.parts = fkmi_cpu_split(team, fkmi_cpu_results_need(p), span.rows * p->d);
 	*sum = (struct fkmi_cpu_limbs){0};
 	for (int part = 0; part < distances.parts.count; part++)
@@ -79,7 +79,7 @@ static double inertia_scale(const struct fkmi_job *job, int64_t b)
 		double magnitude = fabs(centroids[i]);
 		a = magnitude > a ? magnitude : a;
 	}
-	return fkmi_grid_scale(a * a * 4 * (double)p->d * state->weight_max, fkmi_grid_bits(p->n));
+	return fkmi_grid_scale(a * a * 4 * (double)p->d * state->weight_max, fkmi_grid_bits(p->n_all));
 }
 
 static void distances_of_problem(const struct fkmi_cpu_team *team, const struct fkmi_job *job, int64_t b, void *context)

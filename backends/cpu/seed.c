@@ -378,7 +378,7 @@ static void seed_next(const struct fkmi_cpu_team *team, const struct fkmi_job *j
 	double highest = 0;
 	for (int part = 0; part < seeding.parts.count; part++)
 		highest = fmax(highest, ((const struct part *)fkmi_cpu_part(&seeding.parts, part))->highest);
-	int64_t sum = quantise(team, &seeding, fkmi_grid_scale(highest, fkmi_grid_bits(p->n)));
+	int64_t sum = quantise(team, &seeding, fkmi_grid_scale(highest, fkmi_grid_bits(p->n_all)));
 	/* Every point of weight is on a centroid: all potentials are and stay 0, and the first trial wins. */
 	if (sum == 0) {
 		load_candidate(&seeding, 0, draw_below(&seeding, 0, p->n));

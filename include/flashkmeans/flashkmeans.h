@@ -58,7 +58,8 @@ enum fkm_status {
 	FKM_ERROR_BACKEND = 8,          /* a driver call failed; the message names it and its code */
 	FKM_ERROR_EMPTY_CLUSTER = 9,    /* a cluster lost its points under FKM_EMPTY_ERROR */
 	FKM_CANCELLED = 10,             /* the progress callback ended the fit; the results are valid */
-	FKM_ERROR_INTERNAL = 11         /* a defect of the library */
+	FKM_ERROR_INTERNAL = 11,        /* a defect of the library */
+	FKM_ERROR_COMMUNICATOR = 12     /* the communicator failed, its time ran out, or its ranks make different calls */
 };
 
 /* The name of a status, "FKM_OK" and so on; static storage, never NULL. */
@@ -111,6 +112,57 @@ FKM_API struct fkm_array fkm_array_2d(const void *data, enum fkm_dtype dtype, in
  */
 FKM_API enum fkm_status fkm_array_from_dlpack(const void *dl_tensor, struct fkm_array *array);
 
+/* ---- ranks ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * A fit past one device. Every rank (a process, a thread with a device of its own, ...) has a context with a communicator
+ * and makes the same calls, each on its own rows of the problems; the results have the bits of a single call on all
+ * rows, rank 0's first. Which arrays are a rank's and which are everyone's:
+ *   of the rank's own rows   points, weights, labels, distances, order and offsets (rows counted from the rank's first)
+ *   the same on every rank   init_centroids or centroids, the other parameters, the shapes but for the number of rows;
+ *                            centroids, counts, inertia, n_iter and reason of the result
+ *   each rank's own affair   which results it wants, and where; workspace, kernel, chunk_rows, progress, the diagnosis
+ * A rank may have no rows: rows = 0, data NULL. The limits that speak of the number of points mean all ranks'. The
+ * progress callbacks see the numbers of all ranks; one that ends the fit ends it on all. An error on one rank ends the
+ * call on all of them with the same status and sentence. FKM_STOP_FIXED does wait, for what ranks tell each other.
+ */
+enum fkm_reduce { FKM_REDUCE_SUM = 0, FKM_REDUCE_MIN = 1, FKM_REDUCE_MAX = 2 };
+
+struct fkm_communicator {
+	size_t struct_size;
+	int32_t rank; /* 0 .. size-1 */
+	int32_t size;
+	void *user; /* passed to the functions */
+	/* values[i], in host memory, becomes the sum (which wraps), the least or the greatest of all ranks' values[i]. Every
+	 * rank calls it in the same order with the same count, 1 to 2^24, and op; it returns when all have. 0, or
+	 * non-zero with a sentence in error, after which the contexts of the communicator only fail; a time limit is this
+	 * function's own affair. Called on the thread that made the call. */
+	int (*all_reduce)(void *user, int64_t *values, int64_t count, enum fkm_reduce op, char *error, size_t error_bytes);
+	/* The same for memory of the context's device, ordered on its queue (CUstream, hipStream_t), which is given; it need
+	 * not wait. NULL: the library finds its own way. */
+	int (*all_reduce_device)(void *user, void *values, int64_t count, enum fkm_reduce op, void *queue, char *error,
+							 size_t error_bytes);
+};
+
+/* Sets everything to 0 but the size. */
+FKM_API void fkm_communicator_init_size(struct fkm_communicator *communicator, size_t struct_size);
+static inline void fkm_communicator_init(struct fkm_communicator *communicator)
+{
+	fkm_communicator_init_size(communicator, sizeof *communicator);
+}
+
+/* Ranks that are threads of one process. seconds: how long a rank waits for the others in all_reduce, after which that
+ * fails on all; 0: for ever. On failure *ranks is NULL. */
+struct fkm_local_ranks;
+FKM_API enum fkm_status fkm_local_ranks_create(int32_t size, double seconds, struct fkm_local_ranks **ranks);
+
+/* Fills the communicator of one of the ranks, valid until they are destroyed. */
+FKM_API enum fkm_status fkm_local_ranks_get(struct fkm_local_ranks *ranks, int32_t rank,
+											struct fkm_communicator *communicator);
+
+/* After the contexts that use them. NULL is allowed. */
+FKM_API void fkm_local_ranks_destroy(struct fkm_local_ranks *ranks);
+
 /* ---- contexts ------------------------------------------------------------------------------------------------- */
 
 struct fkm_context;
@@ -138,6 +190,9 @@ struct fkm_context_params {
 	/* Instead of device: a part of the name or the detail that fkm_device_list gives, capital letters or not; the first
 	 * such device of the backend. NULL or "": none. Not for a native queue or context, which has its devices. */
 	const char *device_name;
+	/* Makes the context one rank of several: fkm_fit, fkm_predict, fkm_update and fkm_inertia become calls of all
+	 * ranks, see above. Copied; what its user is must outlive the context. NULL, or a size of 1: none. */
+	const struct fkm_communicator *communicator;
 };
 
 /* Sets the defaults. The size is the caller's, so that a program keeps working with a library whose struct has grown. */

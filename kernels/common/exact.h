@@ -58,4 +58,10 @@ FKMI_INLINE double fkmi_grid_scale(double m, int bits)
 	return fkmi_power2(e < 1022 ? e : 1022);
 }
 
+/* Integers in the order of the doubles with those bits; taking the key of the key gives the bits back. */
+FKMI_INLINE int64_t fkmi_order_key(int64_t bits)
+{
+	return bits ^ (bits >> 63 & 0x7fffffffffffffff);
+}
+
 #endif

@@ -166,12 +166,6 @@ FKMI_INLINE bool fkmi_is_finite(double v)
 	return (fkmi_double_bits(v) >> 52 & 2047) != 2047;
 }
 
-/* Integers in the order of the doubles; taking the key of the key gives the bits back. */
-FKMI_INLINE int64_t fkmi_order_key(int64_t bits)
-{
-	return bits ^ (bits >> 63 & 0x7fffffffffffffff);
-}
-
 FKMI_INLINE int64_t fkmi_smaller(int64_t a, int64_t b)
 {
 	return a < b ? a : b;

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "merge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "validate.h"
+
+enum {
+	MOST_VALUES = 1 << 24,   /* of one call of the communicator */
+	STAGED_VALUES = 1 << 19, /* that pass through host memory at a time */
+	TEXT_WORDS = 128,        /* a sentence */
+};
+
+struct fkmi_merge {
+	struct fkm_communicator with;
+	enum fkm_status status; /* of this call: an error that all ranks know of */
+	bool broken;            /* the ranks are no longer at the same place */
+	int64_t *staged;        /* [STAGED_VALUES] */
+};
+
+void fkm_communicator_init_size(struct fkm_communicator *communicator, size_t struct_size)
+{
+	const struct fkm_communicator defaults = {0};
+	fkmi_init_struct(communicator, struct_size, &defaults, sizeof defaults);
+}
+
+enum fkm_status fkmi_merge_create(const struct fkm_communicator *given, struct fkmi_merge **merge)
+{
+	struct fkm_communicator known;
+	*merge = NULL;
+	if (given == NULL)
+		return FKM_OK;
+	FKMI_TRY(fkmi_read_struct("fkm_communicator", given, given->struct_size, &known, sizeof known));
+	if (known.size < 1)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "communicator.size is %d; it is at least 1", (int)known.size);
+	if (known.rank < 0 || known.rank >= known.size)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "communicator.rank is %d; it is 0 to %d", (int)known.rank,
+						 (int)known.size - 1);
+	if (known.all_reduce == NULL)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "communicator.all_reduce is NULL");
+	if (known.size == 1)
+		return FKM_OK;
+	struct fkmi_merge *made = calloc(1, sizeof *made);
+	int64_t *staged = malloc(STAGED_VALUES * sizeof *staged);
+	if (made == NULL || staged == NULL) {
+		free(made);
+		free(staged);
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for what %d ranks exchange", (int)known.size);
+	}
+	made->with = known;
+	made->staged = staged;
+	*merge = made;
+	return FKM_OK;
+}
+
+void fkmi_merge_destroy(struct fkmi_merge *merge)
+{
+	if (merge == NULL)
+		return;
+	free(merge->staged);
+	free(merge);
+}
+
+int32_t fkmi_merge_rank(const struct fkmi_merge *merge)
+{
+	return merge == NULL ? 0 : merge->with.rank;
+}
+
+int32_t fkmi_merge_ranks(const struct fkmi_merge *merge)
+{
+	return merge == NULL ? 1 : merge->with.size;
+}
+
+enum fkm_status fkmi_merge_status(const struct fkmi_merge *merge)
+{
+	return merge == NULL ? FKM_OK : merge->status;
+}
+
+/* ---- one exchange ---- */
+
+/* The communicator itself failed: nothing is known of the other ranks any more. */
+static enum fkm_status fail_communicator(struct fkmi_merge *merge, const char *sentence)
+{
+	merge->broken = true;
+	merge->status = FKM_ERROR_COMMUNICATOR;
+	return fkmi_fail(FKM_ERROR_COMMUNICATOR, "rank %d of %d cannot reach the others: %s", (int)merge->with.rank,
+					 (int)merge->with.size, sentence[0] != '\0' ? sentence : "all_reduce failed without saying why");
+}
+
+static enum fkm_status exchange(struct fkmi_merge *merge, int64_t *values, int64_t count, enum fkm_reduce op)
+{
+	char sentence[512] = "";
+	for (int64_t done = 0; done < count;) {
+		const int64_t left = count - done, step = left < MOST_VALUES ? left : MOST_VALUES;
+		const int failed = merge->with.all_reduce(merge->with.user, values + done, step, op, sentence, sizeof sentence);
+		if (failed != 0)
+			return fail_communicator(merge, sentence);
+		done += step;
+	}
+	return FKM_OK;
+}
+
+/* The failure of that rank becomes everyone's. */
+static enum fkm_status share_failure(struct fkmi_merge *merge, int32_t rank, enum fkm_status own)
+{
+	int64_t words[1 + TEXT_WORDS] = {0};
+	char text[TEXT_WORDS * sizeof(int64_t)] = "";
+	if (rank == merge->with.rank) {
+		snprintf(text, sizeof text, "%s", fkm_error_message());
+		words[0] = own;
+		memcpy(words + 1, text, sizeof text);
+	}
+	FKMI_TRY(exchange(merge, words, 1 + TEXT_WORDS, FKM_REDUCE_SUM));
+	memcpy(text, words + 1, sizeof text);
+	text[sizeof text - 1] = '\0';
+	merge->status = (enum fkm_status)words[0];
+	return fkmi_fail(merge->status, "rank %d of %d: %s", (int)rank, (int)merge->with.size, text);
+}
+
+/* What opens every merge: whether a rank has failed, and whether all are at the same place, which `place` numbers. */
+static enum fkm_status meet(struct fkmi_merge *merge, enum fkm_status own, int64_t place)
+{
+	enum { FAILED, HIGHEST, LOWEST, WORDS };
+	const bool failed = own != FKM_OK && own != FKM_CANCELLED;
+	if (merge->status != FKM_OK)
+		return merge->status;
+	int64_t words[WORDS] = {
+		[FAILED] = failed ? merge->with.size - merge->with.rank : 0,
+		[HIGHEST] = failed ? -INT64_MAX : place,
+		[LOWEST] = failed ? -INT64_MAX : -place,
+	};
+	FKMI_TRY(exchange(merge, words, WORDS, FKM_REDUCE_MAX));
+	if (words[FAILED] > 0)
+		return share_failure(merge, merge->with.size - (int32_t)words[FAILED], own);
+	if (words[HIGHEST] == -words[LOWEST])
+		return FKM_OK;
+	merge->broken = true;
+	merge->status = FKM_ERROR_COMMUNICATOR;
+	return fkmi_fail(FKM_ERROR_COMMUNICATOR,
+					 "the %d ranks of the communicator make different calls, or run on different backends",
+					 (int)merge->with.size);
+}
+
+/* ---- calls ---- */
+
+enum { PLACE_BEGIN, PLACE_END, PLACE_MERGE };
+
+enum fkm_status fkmi_merge_begin(struct fkmi_merge *merge, enum fkm_status own)
+{
+	if (merge->broken)
+		return fkmi_fail(FKM_ERROR_COMMUNICATOR, "the communicator failed in an earlier call");
+	merge->status = FKM_OK;
+	return meet(merge, own, PLACE_BEGIN);
+}
+
+enum fkm_status fkmi_merge_end(struct fkmi_merge *merge, enum fkm_status own)
+{
+	if (merge->broken || merge->status != FKM_OK)
+		return own; /* which is that error */
+	FKMI_TRY(meet(merge, own, PLACE_END));
+	return own;
+}
+
+static enum fkm_status meet_to_merge(struct fkmi_merge *merge, int64_t count, enum fkm_reduce op)
+{
+	return meet(merge, FKM_OK, PLACE_MERGE + count * 4 + op);
+}
+
+enum fkm_status fkmi_merge_values(struct fkmi_merge *merge, int64_t *values, int64_t count, enum fkm_reduce op)
+{
+	FKMI_TRY(meet_to_merge(merge, count, op));
+	return exchange(merge, values, count, op);
+}
+
+static enum fkm_status merge_staged(struct fkmi_merge *merge, struct fkmi_device *device, struct fkmi_ref memory,
+									int64_t count, enum fkm_reduce op)
+{
+	for (int64_t done = 0, step; done < count; done += step) {
+		step = count - done < STAGED_VALUES ? count - done : STAGED_VALUES;
+		const struct fkmi_ref place = fkmi_ref_add(memory, done * (int64_t)sizeof(int64_t));
+		const int64_t bytes = step * (int64_t)sizeof(int64_t);
+		FKMI_TRY(device->backend->download(device, merge->staged, place, bytes));
+		FKMI_TRY(fkmi_merge_values(merge, merge->staged, step, op));
+		FKMI_TRY(device->backend->upload(device, place, merge->staged, bytes));
+	}
+	return FKM_OK;
+}
+
+enum fkm_status fkmi_merge(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref memory,
+						   int64_t count, enum fkm_reduce op)
+{
+	struct fkmi_merge *merge = job->merge;
+	if (merge == NULL)
+		return FKM_OK;
+	if (device->limits.host_memory)
+		return fkmi_merge_values(merge, fkmi_ref_ptr(memory), count, op);
+	return merge_staged(merge, device, memory, count, op);
+}

@@ -587,10 +587,12 @@ enum fkm_status fkmi_work_inertia(struct fkmi_work *work, double *inertia)
 {
 	const struct fkmi_job *job = &work->job;
 	const struct fkmi_problem *p = &job->problem;
-	for (int64_t row = 0; row < p->n; row += job->plan.chunk_rows) {
+	int64_t row = 0;
+	do { /* also without rows: the step finds the scale */
 		struct fkmi_span span = {row, p->n - row < job->plan.chunk_rows ? p->n - row : job->plan.chunk_rows};
 		FKMI_TRY(work->backend->distances(work->device, job, span));
-	}
+		row += job->plan.chunk_rows;
+	} while (row < p->n);
 	if (inertia == NULL)
 		return FKM_OK;
 	FKMI_TRY(fkmi_work_states(work));

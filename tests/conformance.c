@@ -3,7 +3,10 @@
  * The conformance suite: one for all backends. Every bit of every result against tests/reference.c, for each way to
  * run a case: kernels, threads, chunks, batches, whose workspace.
  *
- *   FKM_BACKEND=cpu conformance [--part I/N] [--seed S] [--cases M] [--replay S:INDEX | --replay fixed:INDEX]
+ *   FKM_BACKEND=cpu conformance [--part I/N] [--seed S] [--cases M] [--replay S:INDEX | --replay fixed:INDEX] [--ranks R]
+ *
+ * With R ranks every call is made by R threads, each with a context of its own, on another device if there are several,
+ * and a part of the rows.
  *
  * Exit code 77: the backend has no device here, unless FKM_REQUIRE (a list like cpu,opencl) names it.
  */
@@ -18,6 +21,7 @@
 
 #include "conformance_cases.h"
 #include "outputs.h"
+#include "rank_calls.h"
 #include "registry.h"
 
 static const int32_t thread_counts[] = {1, 2, 7};
@@ -46,7 +50,9 @@ struct trial {
 	int64_t first, count; /* problems of the batch in this call */
 };
 
-static struct fkm_context *contexts[THREAD_COUNTS];
+static int ranks = 1;
+static struct fkm_local_ranks *groups[THREAD_COUNTS]; /* NULL: one rank */
+static struct fkm_context *contexts[THREAD_COUNTS][MOST_RANKS];
 static const char *kernels[MOST_KERNELS];
 static int64_t kernel_runs[MOST_KERNELS];
 static int kernel_count;
@@ -172,7 +178,21 @@ static void arguments(const struct trial *t, struct fkm_array *points, struct fk
 
 static struct fkm_context *context_of(const struct trial *t)
 {
-	return contexts[t->way.threads_index];
+	return contexts[t->way.threads_index][0];
+}
+
+/* Makes a call as the way says. */
+static enum fkm_status make_call(const struct trial *t, const struct call_arguments *arguments)
+{
+	const char *complaint = NULL;
+
+	if (ranks == 1)
+		return call_alone(context_of(t), arguments);
+	enum fkm_status status =
+		call_ranks(contexts[t->way.threads_index], ranks, arguments, t->spec.seed + (uint64_t)calls, &complaint);
+	if (complaint)
+		fail(t, "%d ranks: %s", ranks, complaint);
+	return status;
 }
 
 static int64_t sum_of(const struct trial *t, int64_t (*of)(const struct spec *, const struct ref_result *))
@@ -269,7 +289,8 @@ static void check_fit(struct trial *t)
 		params.progress_user = &seen;
 	}
 	outputs_poison(&t->outputs);
-	if (check_call(t, fkm_fit(context_of(t), &points, &params, got), expected)) {
+	const struct call_arguments call = {.call = CALL_FIT, .points = points, .params = params, .result = got};
+	if (check_call(t, make_call(t, &call), expected)) {
 		for (int64_t p = t->first; p < t->first + t->count; p++) {
 			const struct ref_result *want = &t->expected[p];
 			int64_t at = p - t->first, size = s->k * s->d * (int64_t)dtype_bytes(s->centroids_dtype);
@@ -317,12 +338,20 @@ static void check_pieces(struct trial *t)
 
 	t->call = "predict";
 	outputs_poison(&t->outputs);
-	if (check_call(t, fkm_predict(context_of(t), &points, &centroids, &params, got), FKM_OK))
+	const struct call_arguments predict = {
+		.call = CALL_PREDICT, .points = points, .centroids = centroids, .params = params, .result = got};
+	if (check_call(t, make_call(t, &predict), FKM_OK))
 		for (int64_t p = t->first; p < t->first + t->count; p++)
 			compare_assignment(t, p, &t->expected[p]);
 
 	t->call = "inertia";
-	if (check_call(t, fkm_inertia(context_of(t), &points, &centroids, labels, &params, inertia), FKM_OK))
+	const struct call_arguments sum = {.call = CALL_INERTIA,
+									   .points = points,
+									   .centroids = centroids,
+									   .labels = labels,
+									   .params = params,
+									   .inertia = inertia};
+	if (check_call(t, make_call(t, &sum), FKM_OK))
 		for (int64_t p = 0; p < t->count; p++)
 			compare(t, "inertia", t->first + p, inertia + p, &t->expected[t->first + p].inertia, 1, 8);
 
@@ -343,7 +372,13 @@ static void check_pieces(struct trial *t)
 	}
 	t->call = "update";
 	outputs_poison(&t->outputs);
-	if (check_call(t, fkm_update(context_of(t), &points, labels, &centroids, &params, got), expected))
+	const struct call_arguments update = {.call = CALL_UPDATE,
+										  .points = points,
+										  .centroids = centroids,
+										  .labels = labels,
+										  .params = params,
+										  .result = got};
+	if (check_call(t, make_call(t, &update), expected))
 		for (int64_t p = 0; p < t->count; p++) {
 			int64_t size = elements * (int64_t)dtype_bytes(s->centroids_dtype);
 			compare_centroids(t, t->first + p, (const char *)got->centroids + p * size, updated[p].centroids);
@@ -414,7 +449,7 @@ static bool all_fitted(const struct trial *t)
 static void run_way(struct trial *t, struct way way)
 {
 	/* The suite's workspaces are host memory, which only one backend works in. */
-	way.own_workspace = way.own_workspace && strcmp(fkm_context_backend(contexts[0]), "cpu") == 0;
+	way.own_workspace = way.own_workspace && strcmp(fkm_context_backend(contexts[0][0]), "cpu") == 0;
 	t->way = way;
 	const struct fkm_fit_result all = t->outputs.result;
 	if (way.lean) {
@@ -525,17 +560,53 @@ static bool named_in(const char *list, const char *name)
 	return false;
 }
 
+static int32_t devices_of(const char *name)
+{
+	struct fkm_device_info infos[64];
+	int32_t count = 0, devices = 0;
+
+	if (fkm_device_list(infos, 64, &count) != FKM_OK)
+		return 0;
+	for (int32_t i = 0; i < count && i < 64; i++)
+		devices += strcmp(infos[i].backend, name) == 0 && infos[i].device >= 0;
+	return devices;
+}
+
+/* Those of one number of threads. */
+static enum fkm_status open_contexts(const char *name, int index)
+{
+	const int32_t devices = ranks > 1 ? devices_of(name) : 1;
+	struct fkm_context_params params;
+	struct fkm_communicator communicator;
+
+	fkm_context_params_init(&params);
+	params.backend = name;
+	params.threads = thread_counts[index];
+	if (ranks > 1) {
+		params.threads = 1 + index % 2;
+		if (fkm_local_ranks_create(ranks, 120, &groups[index]) != FKM_OK)
+			abort();
+		params.communicator = &communicator;
+	}
+	for (int rank = 0; rank < ranks; rank++) {
+		if (ranks > 1 && fkm_local_ranks_get(groups[index], rank, &communicator) != FKM_OK)
+			abort();
+		if (devices > 1)
+			params.device = rank % devices;
+		enum fkm_status status = fkm_context_create(&params, &contexts[index][rank]);
+		if (status != FKM_OK)
+			return status;
+	}
+	return FKM_OK;
+}
+
 static void open_backend(const char *name)
 {
 	int32_t backend_count, tile_count = 0;
 	const struct fkmi_backend *const *backends = fkmi_registry(&backend_count);
 
 	for (int i = 0; i < THREAD_COUNTS; i++) {
-		struct fkm_context_params params;
-		fkm_context_params_init(&params);
-		params.backend = name;
-		params.threads = thread_counts[i];
-		enum fkm_status status = fkm_context_create(&params, &contexts[i]);
+		enum fkm_status status = open_contexts(name, i);
 		if (status != FKM_OK) {
 			bool skip = status == FKM_ERROR_NO_DEVICE && !named_in(getenv("FKM_REQUIRE"), name);
 			printf("%s: %s\n", skip ? "skipped" : "FAIL", fkm_error_message());
@@ -602,12 +673,14 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--part") == 0) {
 			part_index = strtoll(argv[i + 1], &end, 0);
 			parts = *end == '/' ? strtoll(end + 1, NULL, 0) : 0;
+		} else if (strcmp(argv[i], "--ranks") == 0) {
+			ranks = (int)strtol(argv[i + 1], NULL, 0);
 		} else if (strcmp(argv[i], "--replay") == 0) {
 			replay = argv[i + 1];
 		}
 	}
-	if (argc % 2 == 0 || parts < 1) {
-		printf("usage: conformance [--part I/N] [--seed S] [--cases M] [--replay S:INDEX|fixed:INDEX]\n");
+	if (argc % 2 == 0 || parts < 1 || ranks < 1 || ranks > MOST_RANKS) {
+		printf("usage: conformance [--part I/N] [--seed S] [--cases M] [--replay S:INDEX|fixed:INDEX] [--ranks R]\n");
 		return 2;
 	}
 	if (!replay)
@@ -625,8 +698,11 @@ int main(int argc, char **argv)
 		result = run_suite(seed, cases, part_index, parts);
 		(*running)[0] = 0;
 	}
-	for (int i = 0; i < THREAD_COUNTS; i++)
-		fkm_context_destroy(contexts[i]);
+	for (int i = 0; i < THREAD_COUNTS; i++) {
+		for (int rank = 0; rank < ranks; rank++)
+			fkm_context_destroy(contexts[i][rank]);
+		fkm_local_ranks_destroy(groups[i]);
+	}
 	printf("%s: %" PRId64 " calls compared, %" PRId64 " failures (seed %" PRIu64 ")\n", name, calls, failures, seed);
 	return result;
 }

@@ -392,11 +392,13 @@ static void add_moments(void *context, int part, int64_t begin, int64_t end)
 	}
 }
 
-/* out[j] = the mean over the rows of what moments sums in column j. */
-static void take_means(const struct fkmi_cpu_team *team, struct moments *moments, double *out)
+/* The problem's variance[j] = the mean over all ranks' rows of what moments sums in column j. */
+static enum fkm_status take_means(const struct fkmi_cpu_team *team, struct moments *moments)
 {
 	const struct lines *lines = &moments->lines;
 	const struct fkmi_problem *p = &lines->job->problem;
+	int64_t *sums = fkmi_cpu_int64s(lines->job->variance, lines->b * p->d);
+	double *means = fkmi_cpu_doubles(lines->job->variance, lines->b * p->d);
 	for (int part = 0; part < moments->parts.count; part++)
 		memset(fkmi_cpu_part(&moments->parts, part), 0, (size_t)lines->width * sizeof(int64_t));
 	fkmi_cpu_run(team, moments->parts.count, lines->count, fkmi_cpu_grain(lines->width), add_moments, moments);
@@ -405,8 +407,12 @@ static void take_means(const struct fkmi_cpu_team *team, struct moments *moments
 		for (int part = 0; part < moments->parts.count; part++)
 			for (int64_t column = j; column < lines->width; column += p->d)
 				sum += ((const int64_t *)fkmi_cpu_part(&moments->parts, part))[column];
-		out[j] = (double)sum * (1 / moments->scale[j]) / (double)p->n;
+		sums[j] = sum;
 	}
+	FKMI_TRY(fkmi_cpu_merge(lines->job, sums, p->d, FKM_REDUCE_SUM));
+	for (int64_t j = 0; j < p->d; j++)
+		means[j] = (double)sums[j] * (1 / moments->scale[j]) / (double)p->n_all;
+	return FKM_OK;
 }
 
 static double spread(const struct fkmi_job *job, int64_t b, int64_t j, double mean)
@@ -422,7 +428,7 @@ static void variances(const struct fkmi_cpu_team *team, const struct fkmi_job *j
 {
 	(void)context;
 	const struct fkmi_problem *p = &job->problem;
-	double *out = fkmi_cpu_doubles(job->variance, b * p->d); /* the mean, until the variance is known */
+	const double *means = fkmi_cpu_doubles(job->variance, b * p->d); /* until the variance is known */
 	int bits = fkmi_grid_bits(p->n_all);
 	struct moments moments = {.lines = lines_of(job, b)};
 	int64_t width = moments.lines.width;
@@ -431,19 +437,19 @@ static void variances(const struct fkmi_cpu_team *team, const struct fkmi_job *j
 	moments.center = moments.scale + width;
 	for (int64_t j = 0; j < width; j++)
 		moments.scale[j] = fkmi_grid_scale(column_magnitude(job, b, j % p->d), bits);
-	take_means(team, &moments, out);
+	if (take_means(team, &moments) != FKM_OK)
+		return;
 	for (int64_t j = 0; j < width; j++) {
-		double mean = out[j % p->d], e = spread(job, b, j % p->d, mean);
+		double mean = means[j % p->d], e = spread(job, b, j % p->d, mean);
 		moments.center[j] = mean;
 		moments.scale[j] = fkmi_grid_scale(e * e, bits);
 	}
 	moments.squares = true;
-	take_means(team, &moments, out);
+	(void)take_means(team, &moments);
 }
 
 enum fkm_status fkmi_cpu_variances(struct fkmi_device *device, const struct fkmi_job *job)
 {
 	const struct fkmi_problem *p = &job->problem;
-	fkmi_cpu_each_problem(device, job, 4 * p->n * p->d, fkmi_cpu_check_need(p), variances, NULL);
-	return FKM_OK;
+	return fkmi_cpu_each_merged(device, job, 4 * p->n * p->d, fkmi_cpu_check_need(p), variances, NULL);
 }

@@ -47,7 +47,7 @@ struct fkmi_cpu_need fkmi_cpu_seed_need(const struct fkmi_problem *problem)
 		return (struct fkmi_cpu_need){0};
 	int64_t doubles = trials_of(problem->k) * fkmi_cpu_pad8(problem->d) + problem->k;
 	return (struct fkmi_cpu_need){
-		.shared_bytes = (doubles + sums_of(problem->n)) * 8 + problem->n * (int64_t)sizeof(uint32_t),
+		.shared_bytes = (doubles + problem->ranks + sums_of(problem->n)) * 8 + problem->n * (int64_t)sizeof(uint32_t),
 		.part_bytes = (int64_t)sizeof(struct part) + fkmi_cpu_seed_room(problem->d) * (int64_t)sizeof(double),
 	};
 }
@@ -60,6 +60,7 @@ struct seeding {
 	int trials;
 	double *candidates; /* [trials, padded] */
 	double *reach;      /* [k]: D from a centroid to the nearest candidate */
+	int64_t *shares;    /* [ranks]: the sum of each one's quantised values */
 	int64_t *sums;      /* of the quantised values, by rows_per_sum(n) rows */
 	uint32_t *nearer;   /* [n]: the trials that are nearer than nearest, a bit each */
 	double *nearest;    /* [n]: D to the centroids so far */
@@ -81,7 +82,8 @@ static struct seeding begin(const struct fkmi_cpu_team *team, const struct fkmi_
 	seeding.parts = fkmi_cpu_split(team, fkmi_cpu_seed_need(p), p->n * p->d);
 	seeding.candidates = (double *)(void *)seeding.parts.shared;
 	seeding.reach = seeding.candidates + seeding.trials * seeding.padded;
-	seeding.sums = (int64_t *)(void *)(seeding.reach + p->k);
+	seeding.shares = (int64_t *)(void *)(seeding.reach + p->k);
+	seeding.sums = seeding.shares + p->ranks;
 	seeding.nearer = (uint32_t *)(void *)(seeding.sums + sums_of(p->n));
 	/* What pads the rows stays zero. */
 	memset(seeding.candidates, 0, (size_t)(seeding.trials * seeding.padded) * sizeof(double));
@@ -161,15 +163,23 @@ static void fill_sums(void *context, int part, int64_t begin, int64_t end)
 		seeding->sums[i] = sum_quantised(seeding, i * rows, smaller(n, (i + 1) * rows));
 }
 
-/* Quantises the values on a grid of that scale; returns their sum. */
-static int64_t quantise(const struct fkmi_cpu_team *team, struct seeding *seeding, double scale)
+/* Quantises the values on a grid of that scale, and sums them up over all ranks. */
+static enum fkm_status quantise(const struct fkmi_cpu_team *team, struct seeding *seeding, double scale, int64_t *total)
 {
-	int64_t n = seeding->job->problem.n, sum = 0;
+	const struct fkmi_job *job = seeding->job;
+	const int32_t ranks = job->problem.ranks;
+	int64_t n = job->problem.n, sum = 0;
 	seeding->scale = scale;
 	fkmi_cpu_run(team, seeding->parts.count, sums_of(n), 1 + fkmi_cpu_grain(4) / rows_per_sum(n), fill_sums, seeding);
 	for (int64_t i = 0; i < sums_of(n); i++)
 		sum += seeding->sums[i];
-	return sum;
+	memset(seeding->shares, 0, (size_t)ranks * sizeof *seeding->shares);
+	seeding->shares[job->rank] = sum;
+	FKMI_TRY(fkmi_cpu_merge(job, seeding->shares, ranks, FKM_REDUCE_SUM));
+	*total = 0;
+	for (int32_t rank = 0; rank < ranks; rank++)
+		*total += seeding->shares[rank];
+	return FKM_OK;
 }
 
 /* The lowest row whose prefix sum is greater than threshold, which is less than the sum. Some row even where
@@ -320,9 +330,35 @@ static void set_centroid(const struct seeding *seeding, int trial)
 		   seeding->candidates + trial * seeding->padded, (size_t)p->d * sizeof(double));
 }
 
+/* A row of this rank. */
 static void load_candidate(struct seeding *seeding, int trial, int64_t row)
 {
 	fkmi_cpu_load_row(seeding->job, seeding->b, row, seeding->candidates + trial * seeding->padded);
+}
+
+/* The next two leave zeros where the row is another rank's. */
+
+static void load_drawn(struct seeding *seeding)
+{
+	const int64_t row = draw_below(seeding, 0, seeding->job->problem.n_all) - seeding->job->first_row;
+	if (row >= 0 && row < seeding->job->problem.n)
+		load_candidate(seeding, 0, row);
+}
+
+static void load_picked(struct seeding *seeding, int trial, int64_t total)
+{
+	const int32_t rank = seeding->job->rank;
+	int64_t threshold = draw_below(seeding, trial, total);
+	for (int32_t other = 0; other < rank; other++)
+		threshold -= seeding->shares[other];
+	/* A rank alone has all rows, also where the sum is nonsense. */
+	if (seeding->job->merge == NULL || (threshold >= 0 && threshold < seeding->shares[rank]))
+		load_candidate(seeding, trial, pick(seeding, (uint64_t)threshold));
+}
+
+static enum fkm_status share_candidates(struct seeding *seeding, int count)
+{
+	return fkmi_cpu_merge(seeding->job, seeding->candidates, count * seeding->padded, FKM_REDUCE_SUM);
 }
 
 /* ---- steps ---- */
@@ -331,37 +367,54 @@ static void seed_first(const struct fkmi_cpu_team *team, const struct fkmi_job *
 {
 	const struct fkmi_draw *draw = context;
 	struct seeding seeding = begin(team, job, b, *draw, 0);
-	int64_t row;
 	if (job->problem.weighted) {
+		int64_t total;
 		seeding.weights_only = true;
-		int64_t sum = quantise(team, &seeding, fkmi_cpu_state(job, b)->weight_scale);
-		row = pick(&seeding, (uint64_t)draw_below(&seeding, 0, sum));
+		if (quantise(team, &seeding, fkmi_cpu_state(job, b)->weight_scale, &total) != FKM_OK)
+			return;
+		load_picked(&seeding, 0, total);
 	} else {
-		row = draw_below(&seeding, 0, job->problem.n);
+		load_drawn(&seeding);
 	}
-	load_candidate(&seeding, 0, row);
+	if (share_candidates(&seeding, 1) != FKM_OK)
+		return;
 	set_centroid(&seeding, 0);
 	each_range(team, &seeding, 1, join_range);
 }
 
-/* The trial whose candidate leaves the lowest potential. */
-static int best_trial(const struct fkmi_cpu_team *team, struct seeding *seeding)
+/* Chooses the trial whose candidate leaves the lowest potential. */
+static enum fkm_status choose_trial(const struct fkmi_cpu_team *team, struct seeding *seeding)
 {
 	const struct fkmi_problem *p = &seeding->job->problem;
 	fkmi_cpu_run(team, seeding->parts.count, seeding->k, fkmi_cpu_grain(p->d * seeding->trials), find_reach, seeding);
 	each_range(team, seeding, seeding->trials, try_range);
-	int64_t best = -1;
-	int chosen = 0;
-	for (int trial = 0; trial < seeding->trials; trial++) {
-		int64_t gain = 0;
+	int64_t gains[FKMI_SEED_CANDIDATES] = {0}, best = -1;
+	for (int trial = 0; trial < seeding->trials; trial++)
 		for (int part = 0; part < seeding->parts.count; part++)
-			gain += ((const struct part *)fkmi_cpu_part(&seeding->parts, part))->gains[trial];
-		if (gain > best) {
-			best = gain;
-			chosen = trial;
+			gains[trial] += ((const struct part *)fkmi_cpu_part(&seeding->parts, part))->gains[trial];
+	FKMI_TRY(fkmi_cpu_merge(seeding->job, gains, seeding->trials, FKM_REDUCE_SUM));
+	seeding->chosen = 0;
+	for (int trial = 0; trial < seeding->trials; trial++) {
+		if (gains[trial] > best) {
+			best = gains[trial];
+			seeding->chosen = trial;
 		}
 	}
-	return chosen;
+	return FKM_OK;
+}
+
+/* The highest value of all ranks. */
+static enum fkm_status share_highest(const struct fkmi_cpu_team *team, struct seeding *seeding, double *highest)
+{
+	int64_t bits; /* in the order of numbers from 0 up */
+	fkmi_cpu_run(team, seeding->parts.count, seeding->job->problem.n, fkmi_cpu_grain(4), find_highest, seeding);
+	*highest = 0;
+	for (int part = 0; part < seeding->parts.count; part++)
+		*highest = fmax(*highest, ((const struct part *)fkmi_cpu_part(&seeding->parts, part))->highest);
+	memcpy(&bits, highest, sizeof bits);
+	FKMI_TRY(fkmi_cpu_merge(seeding->job, &bits, 1, FKM_REDUCE_MAX));
+	memcpy(highest, &bits, sizeof bits);
+	return FKM_OK;
 }
 
 struct round {
@@ -374,20 +427,22 @@ static void seed_next(const struct fkmi_cpu_team *team, const struct fkmi_job *j
 	const struct round *round = context;
 	const struct fkmi_problem *p = &job->problem;
 	struct seeding seeding = begin(team, job, b, round->draw, round->k);
-	fkmi_cpu_run(team, seeding.parts.count, p->n, fkmi_cpu_grain(4), find_highest, &seeding);
-	double highest = 0;
-	for (int part = 0; part < seeding.parts.count; part++)
-		highest = fmax(highest, ((const struct part *)fkmi_cpu_part(&seeding.parts, part))->highest);
-	int64_t sum = quantise(team, &seeding, fkmi_grid_scale(highest, fkmi_grid_bits(p->n_all)));
+	double highest;
+	int64_t total;
+	if (share_highest(team, &seeding, &highest) != FKM_OK ||
+		quantise(team, &seeding, fkmi_grid_scale(highest, fkmi_grid_bits(p->n_all)), &total) != FKM_OK)
+		return;
 	/* Every point of weight is on a centroid: all potentials are and stay 0, and the first trial wins. */
-	if (sum == 0) {
-		load_candidate(&seeding, 0, draw_below(&seeding, 0, p->n));
-		set_centroid(&seeding, 0);
+	if (total == 0) {
+		load_drawn(&seeding);
+		if (share_candidates(&seeding, 1) == FKM_OK)
+			set_centroid(&seeding, 0);
 		return;
 	}
 	for (int trial = 0; trial < seeding.trials; trial++)
-		load_candidate(&seeding, trial, pick(&seeding, (uint64_t)draw_below(&seeding, trial, sum)));
-	seeding.chosen = best_trial(team, &seeding);
+		load_picked(&seeding, trial, total);
+	if (share_candidates(&seeding, seeding.trials) != FKM_OK || choose_trial(team, &seeding) != FKM_OK)
+		return;
 	set_centroid(&seeding, seeding.chosen);
 	each_range(team, &seeding, 1, join_range);
 }
@@ -396,8 +451,7 @@ static enum fkm_status each_problem(struct fkmi_device *device, const struct fkm
 									void *context)
 {
 	const struct fkmi_problem *p = &job->problem;
-	fkmi_cpu_each_problem(device, job, p->n * p->d * 4, fkmi_cpu_seed_need(p), fn, context);
-	return FKM_OK;
+	return fkmi_cpu_each_merged(device, job, p->n * p->d * 4, fkmi_cpu_seed_need(p), fn, context);
 }
 
 enum fkm_status fkmi_cpu_seed_first(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_draw draw)

@@ -4,6 +4,8 @@
 #define FKMI_CPU_STEPS_H
 
 #include "cpu.h"
+#include "error.h"
+#include "merge.h"
 
 /* ---- loops that the compiler vectorises for each instruction set ---- */
 #if defined(__GNUC__)
@@ -98,6 +100,17 @@ typedef void (*fkmi_cpu_problem_fn)(const struct fkmi_cpu_team *team, const stru
 									void *context);
 void fkmi_cpu_each_problem(struct fkmi_device *device, const struct fkmi_job *job, int64_t work,
 						   struct fkmi_cpu_need need, fkmi_cpu_problem_fn fn, void *context);
+
+/* The same where fn merges: problems in turn and in order, if there are several ranks. What came of the merges; after
+ * one that failed fn just returns. */
+enum fkm_status fkmi_cpu_each_merged(struct fkmi_device *device, const struct fkmi_job *job, int64_t work,
+									 struct fkmi_cpu_need need, fkmi_cpu_problem_fn fn, void *context);
+/* fkmi_merge() of host memory. */
+static inline enum fkm_status fkmi_cpu_merge(const struct fkmi_job *job, void *values, int64_t count,
+											 enum fkm_reduce op)
+{
+	return job->merge == NULL ? FKM_OK : fkmi_merge_values(job->merge, values, count, op);
+}
 
 /* Scratch of a team: one shared block, then a block for each worker. */
 struct fkmi_cpu_parts {

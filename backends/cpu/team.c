@@ -130,6 +130,26 @@ static void take_problems(void *argument, int thread, int threads)
 	}
 }
 
+/* One problem after the other, by all threads. */
+static void take_in_turn(struct fkmi_pool *pool, const struct fkmi_job *job, fkmi_cpu_problem_fn fn, void *context)
+{
+	const struct fkmi_cpu_team all = {
+		.pool = pool, .scratch = fkmi_ref_ptr(job->scratch), .scratch_bytes = job->plan.scratch_bytes};
+	for (int64_t b = 0; b < job->problem.b; b++)
+		if (is_active(job, b))
+			fn(&all, job, b, context);
+}
+
+enum fkm_status fkmi_cpu_each_merged(struct fkmi_device *device, const struct fkmi_job *job, int64_t work,
+									 struct fkmi_cpu_need need, fkmi_cpu_problem_fn fn, void *context)
+{
+	if (job->merge != NULL)
+		take_in_turn(((struct fkmi_cpu *)device)->pool, job, fn, context);
+	else
+		fkmi_cpu_each_problem(device, job, work, need, fn, context);
+	return fkmi_merge_status(job->merge);
+}
+
 void fkmi_cpu_each_problem(struct fkmi_device *device, const struct fkmi_job *job, int64_t work,
 						   struct fkmi_cpu_need need, fkmi_cpu_problem_fn fn, void *context)
 {
@@ -148,8 +168,5 @@ void fkmi_cpu_each_problem(struct fkmi_device *device, const struct fkmi_job *jo
 			take_problems(&problems, 0, 1);
 		return;
 	}
-	const struct fkmi_cpu_team all = {.pool = pool, .scratch = fkmi_ref_ptr(job->scratch), .scratch_bytes = scratch};
-	for (int64_t i = 0; i < b; i++)
-		if (is_active(job, i))
-			fn(&all, job, i, context);
+	take_in_turn(pool, job, fn, context);
 }

@@ -9,7 +9,8 @@ enum fkm_status fkmi_gpu_take_distances(struct fkmi_device *device, const struct
 {
 	enum { GROUPS_PER_UNIT = 8 }; /* No more than run at once, since relocate often finds nothing to do. */
 	const struct fkmi_problem *p = &job->problem;
-	const int64_t blocks = fkmi_gpu_divide_up(span.rows, FKMI_DISTANCE_ROUNDS * FKMI_OCTETS);
+	/* One also where there are no rows, for the scale. */
+	const int64_t blocks = fkmi_gpu_divide_up(span.rows + (span.rows == 0), FKMI_DISTANCE_ROUNDS * FKMI_OCTETS);
 	const int64_t work = p->b * blocks, busy = (int64_t)device->limits.units * GROUPS_PER_UNIT;
 	struct fkmi_gpu_call call = fkmi_gpu_call_for(device, job, active, "fkmi_k_distances");
 	fkmi_gpu_add_points(&call);

@@ -9,10 +9,10 @@
 #include <cmocka.h>
 
 #include "conformance_cases.h"
+#include "context.h"
 #include "fake_backend.h"
 #include "outputs.h"
-
-enum call { CALL_FIT, CALL_PREDICT, CALL_UPDATE, CALL_INERTIA };
+#include "rank_calls.h"
 
 struct scenario {
 	const char *name;
@@ -91,24 +91,33 @@ static void stage_free(struct stage *stage)
 	data_free(&stage->data);
 }
 
+/* Where the fake device is one of several ranks, in the middle of the others, which are the CPU. */
+enum { TEAM = 3, FAKE_RANK = 1 };
+
+static struct {
+	struct fkm_local_ranks *ranks; /* NULL: the fake is alone */
+	struct fkm_context *contexts[TEAM];
+} team;
+
 static enum fkm_status run(const struct scenario *scenario, struct fkm_context *context, struct stage *stage)
 {
-	const struct fkm_array *points = &stage->data.points, *centroids = &stage->data.start;
-	struct fkm_fit_result *result = &stage->outputs.result;
+	const struct call_arguments arguments = {.call = scenario->call,
+											 .points = stage->data.points,
+											 .centroids = stage->data.start,
+											 .labels = scenario->call >= CALL_UPDATE ? stage->labels : NULL,
+											 .params = stage->params,
+											 .result = scenario->call != CALL_INERTIA ? &stage->outputs.result : NULL,
+											 .inertia = scenario->call == CALL_INERTIA ? stage->inertia : NULL};
+	const char *complaint = NULL;
 
 	outputs_poison(&stage->outputs);
 	memset(stage->inertia, 0, sizeof(stage->inertia));
-	switch (scenario->call) {
-	case CALL_FIT:
-		return fkm_fit(context, points, &stage->params, result);
-	case CALL_PREDICT:
-		return fkm_predict(context, points, centroids, &stage->params, result);
-	case CALL_UPDATE:
-		return fkm_update(context, points, stage->labels, centroids, &stage->params, result);
-	case CALL_INERTIA:
-		return fkm_inertia(context, points, centroids, stage->labels, &stage->params, stage->inertia);
-	}
-	abort();
+	if (!team.ranks || context != team.contexts[FAKE_RANK])
+		return call_alone(context, &arguments);
+	enum fkm_status status = call_ranks(team.contexts, TEAM, &arguments, 3, &complaint);
+	if (complaint)
+		fail_msg("%s: %s", scenario->name, complaint);
+	return status;
 }
 
 /* Everything that a run wrote, copied out. */
@@ -157,12 +166,47 @@ static void expect_no_violation(void)
 	assert_int_equal(fake.live, 0);
 }
 
+static bool in_team; /* contexts opened now are */
+
+static void join_team(struct fkm_context *context)
+{
+	struct fkm_communicator communicator;
+	struct fkm_context_params params;
+
+	fkm_context_params_init(&params);
+	params.backend = "cpu";
+	params.threads = 2;
+	params.communicator = &communicator;
+	expect_ok(fkm_local_ranks_create(TEAM, 20, &team.ranks));
+	for (int rank = 0; rank < TEAM; rank++) {
+		expect_ok(fkm_local_ranks_get(team.ranks, rank, &communicator));
+		if (rank == FAKE_RANK) {
+			expect_ok(fkmi_context_join(context, &communicator));
+			team.contexts[rank] = context;
+		} else {
+			expect_ok(fkm_context_create(&params, &team.contexts[rank]));
+		}
+	}
+}
+
 static struct fkm_context *open_context(const struct fkmi_limits *limits)
 {
 	struct fkm_context *context;
 
 	expect_ok(fake_context(limits, 2, &context));
+	if (in_team)
+		join_team(context);
 	return context;
+}
+
+static void close_context(struct fkm_context *context)
+{
+	fkm_context_destroy(context);
+	for (int rank = 0; rank < TEAM && team.ranks; rank++)
+		if (rank != FAKE_RANK)
+			fkm_context_destroy(team.contexts[rank]);
+	fkm_local_ranks_destroy(team.ranks);
+	memset(&team, 0, sizeof(team));
 }
 
 /* ---- tests ---- */
@@ -188,7 +232,7 @@ static void test_staging(void **state)
 		expect_ok(run(&scenarios[i], device, &stage));
 		snapshot_compare(&snapshot, &stage);
 		expect_no_violation();
-		fkm_context_destroy(device);
+		close_context(device);
 		fkm_context_destroy(cpu);
 		snapshot_free(&snapshot);
 		stage_free(&stage);
@@ -226,7 +270,7 @@ static void test_whole_iterations(void **state)
 		else
 			assert_true(fake.iterate_calls > 0);
 		expect_no_violation();
-		fkm_context_destroy(context);
+		close_context(context);
 		snapshot_free(&snapshot);
 		stage_free(&stage);
 	}
@@ -258,7 +302,7 @@ static void fail_every_call(const struct scenario *scenario, const struct fkmi_l
 		if (fail_as == FKM_ERROR_DEVICE_LOST) {
 			assert_int_equal(run(scenario, context, &stage), FKM_ERROR_DEVICE_LOST);
 			assert_true(strlen(fkm_error_message()) > 0);
-			fkm_context_destroy(context);
+			close_context(context);
 			if (fake.violations)
 				fail_msg("%s, call %d: %s", scenario->name, (int)n, fake.violation);
 			context = open_context(limits);
@@ -274,7 +318,7 @@ static void fail_every_call(const struct scenario *scenario, const struct fkmi_l
 	fake.fail_at = calls + 1;
 	expect_ok(run(scenario, context, &stage));
 	snapshot_compare(&snapshot, &stage);
-	fkm_context_destroy(context);
+	close_context(context);
 	snapshot_free(&snapshot);
 	stage_free(&stage);
 }
@@ -309,6 +353,18 @@ static void test_device_lost(void **state)
 	fail_all(&own_memory, FKM_ERROR_DEVICE_LOST);
 }
 
+/* The fake as a rank: the others return what it does, wherever it fails, and all work on afterwards. */
+static void test_ranks(void **state)
+{
+	(void)state;
+	in_team = true;
+	test_staging(state);
+	fail_all(&own_memory, FKM_ERROR_BACKEND);
+	fail_all(&host_memory, FKM_ERROR_OUT_OF_MEMORY);
+	fail_all(&own_memory, FKM_ERROR_DEVICE_LOST);
+	in_team = false;
+}
+
 /* With less and less memory a call first plans smaller and then says so, and never takes more than there is. */
 static void test_budget(void **state)
 {
@@ -322,7 +378,7 @@ static void test_budget(void **state)
 		expect_ok(run(&scenarios[i], context, &stage));
 		struct snapshot snapshot = snapshot_take(&stage);
 		int64_t enough = fake.most_bytes;
-		fkm_context_destroy(context);
+		close_context(context);
 		for (int64_t bytes = enough; bytes > 256; bytes = bytes * 7 / 8) {
 			struct fkmi_limits limits = {.memory_bytes = bytes};
 			context = open_context(&limits);
@@ -337,7 +393,7 @@ static void test_budget(void **state)
 				assert_true(strlen(fkm_error_message()) > 0);
 				failed++;
 			}
-			fkm_context_destroy(context);
+			close_context(context);
 		}
 		assert_true(failed > 0);
 		snapshot_free(&snapshot);
@@ -351,7 +407,7 @@ int main(void)
 		cmocka_unit_test(test_staging),       cmocka_unit_test(test_whole_iterations),
 		cmocka_unit_test(test_backend_error), cmocka_unit_test(test_backend_error_in_host_memory),
 		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_device_lost),
-		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_budget),        cmocka_unit_test(test_ranks),
 	};
 
 	return cmocka_run_group_tests_name("faults", tests, NULL, NULL);

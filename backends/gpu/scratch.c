@@ -99,6 +99,11 @@ static void place_update(struct fkmi_gpu_layout *l, int64_t *end, const struct f
 	l->move_next = fkmi_gpu_take(end, p->b, p->k, sizeof(int32_t));
 	l->sort_keys = fkmi_gpu_take(end, p->b, l->sort_size, sizeof(int64_t));
 	l->sort_rows = fkmi_gpu_take(end, p->b, l->sort_size, sizeof(int64_t));
+	if (p->ranks < 2)
+		return;
+	l->shown_rows = fkmi_gpu_take(end, FKMI_SHOWN_MOVES, 1, sizeof(int64_t));
+	l->shown_targets = fkmi_gpu_take(end, FKMI_SHOWN_MOVES, 1, sizeof(int64_t));
+	l->shown = fkmi_gpu_take(end, FKMI_SHOWN_MOVES, p->d + FKMI_SHOWN_EXTRA, sizeof(int64_t));
 }
 
 static void place_seed(struct fkmi_gpu_layout *l, int64_t *end, const struct fkmi_problem *p)
@@ -116,6 +121,8 @@ static void place_seed(struct fkmi_gpu_layout *l, int64_t *end, const struct fkm
 	l->candidates = fkmi_gpu_take(end, p->b * l->trials, p->d, sizeof(double));
 	l->potentials = fkmi_gpu_take(end, p->b, l->trials, sizeof(int64_t));
 	l->highest = fkmi_gpu_take(end, p->b, 1, sizeof(int64_t));
+	if (p->ranks > 1)
+		l->shares = fkmi_gpu_take(end, p->b, p->ranks, sizeof(int64_t));
 }
 
 static void place_setup(struct fkmi_gpu_layout *l, int64_t *end, const struct fkmi_problem *p)

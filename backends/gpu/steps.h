@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "gpu.h"
+#include "merge.h"
 
 /* exact.h and random.h come along for the host; the kernels' own headers do not. */
 #define FKMI_INLINE static inline
@@ -69,10 +70,12 @@ struct fkmi_gpu_layout {
 	/* relocate and finish */
 	int64_t sort_size;
 	int64_t due, move_count, move_rows, move_targets, move_heads, move_next, sort_keys, sort_rows, shifts;
+	int64_t shown_rows, shown_targets, shown; /* several ranks: kernels/common/ranks.h */
 	/* seeding */
 	int32_t trials;
 	int64_t sum_rows, sum_blocks;
 	int64_t seed_sums, candidates, potentials, highest;
+	int64_t shares; /* several ranks */
 	/* variances */
 	int64_t center, scale, moments;
 	/* distances; sort */
@@ -95,6 +98,11 @@ static inline struct fkmi_ref fkmi_gpu_scratch(const struct fkmi_job *job, int64
 }
 
 /* ---- shared by steps ---- */
+
+/* relocate_ranks.c: the step relocate among several ranks, once `due` says which problems have empty clusters. It moves
+ * the points of the totals, so that there are no moves left for finish. */
+enum fkm_status fkmi_gpu_relocate_ranks(struct fkmi_device *device, const struct fkmi_job *job,
+										const struct fkmi_gpu_layout *l);
 
 /* steps_results.c: D of the rows of those problems to their own centroids, into distances; largest (none: no inertia)
  * as in kernels/common/results.h. */

@@ -78,6 +78,23 @@ static int64_t seed_blocks(const struct fkmi_problem *p)
 	return fkmi_gpu_divide_up(p->n, FKMI_SEED_ROUNDS * FKMI_OCTETS);
 }
 
+/* What the values of each rank sum up to. */
+static enum fkm_status share_sums(const struct round *round)
+{
+	const struct fkmi_job *job = round->job;
+	const struct fkmi_problem *p = &job->problem;
+	const struct fkmi_ref shares = fkmi_gpu_scratch(job, round->layout.shares);
+	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_share");
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.seed_sums));
+	fkmi_gpu_add_ref(&call, shares);
+	fkmi_gpu_add_i32(&call, job->rank);
+	fkmi_gpu_add_i32(&call, p->ranks);
+	fkmi_gpu_add_i64(&call, round->layout.sum_blocks);
+	fkmi_gpu_add_i64(&call, p->b);
+	FKMI_TRY(fkmi_gpu_run(&call, p->b));
+	return fkmi_merge(round->device, job, shares, p->b * p->ranks, FKM_REDUCE_SUM);
+}
+
 static enum fkm_status sum_values(const struct round *round)
 {
 	const struct fkmi_job *job = round->job;
@@ -89,16 +106,20 @@ static enum fkm_status sum_values(const struct round *round)
 	fkmi_gpu_add_ref(&call, job->state);
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.seed_sums));
 	fkmi_gpu_add_i64(&call, p->n);
+	fkmi_gpu_add_i64(&call, p->n_all);
 	fkmi_gpu_add_i64(&call, round->layout.sum_rows);
 	fkmi_gpu_add_i64(&call, round->layout.sum_blocks);
 	fkmi_gpu_add_i64(&call, p->b);
-	return fkmi_gpu_run(&call, p->b * round->layout.sum_blocks);
+	FKMI_TRY(fkmi_gpu_run(&call, p->b * round->layout.sum_blocks));
+	return p->ranks > 1 ? share_sums(round) : FKM_OK;
 }
 
 static enum fkm_status pick_rows(const struct round *round, bool uniform)
 {
 	const struct fkmi_job *job = round->job;
-	const struct fkmi_ref none = {0};
+	const struct fkmi_problem *p = &job->problem;
+	const struct fkmi_ref none = {0}, candidates = fkmi_gpu_scratch(job, round->layout.candidates);
+	const bool shared = !uniform && p->ranks > 1;
 	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_pick");
 	fkmi_gpu_add_points(&call);
 	fkmi_gpu_add_weights(&call);
@@ -106,7 +127,12 @@ static enum fkm_status pick_rows(const struct round *round, bool uniform)
 	fkmi_gpu_add_ref(&call, round->highest);
 	fkmi_gpu_add_ref(&call, job->state);
 	fkmi_gpu_add_ref(&call, uniform ? none : fkmi_gpu_scratch(job, round->layout.seed_sums));
-	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.candidates));
+	fkmi_gpu_add_ref(&call, shared ? fkmi_gpu_scratch(job, round->layout.shares) : none);
+	fkmi_gpu_add_i32(&call, job->rank);
+	fkmi_gpu_add_i32(&call, p->ranks);
+	fkmi_gpu_add_i64(&call, job->first_row);
+	fkmi_gpu_add_i64(&call, p->n_all);
+	fkmi_gpu_add_ref(&call, candidates);
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.potentials));
 	fkmi_gpu_add_i64(&call, (int64_t)round->draw.seed);
 	fkmi_gpu_add_i32(&call, (int32_t)round->draw.run);
@@ -114,25 +140,30 @@ static enum fkm_status pick_rows(const struct round *round, bool uniform)
 	fkmi_gpu_add_i32(&call, round->trials);
 	fkmi_gpu_add_i64(&call, round->layout.sum_rows);
 	fkmi_gpu_add_i64(&call, round->layout.sum_blocks);
-	fkmi_gpu_add_i64(&call, job->problem.b);
-	return fkmi_gpu_run(&call, job->problem.b * round->trials);
+	fkmi_gpu_add_i64(&call, p->b);
+	FKMI_TRY(fkmi_gpu_run(&call, p->b * round->trials));
+	return fkmi_merge(round->device, job, candidates, p->b * round->trials * p->d, FKM_REDUCE_SUM);
 }
 
 static enum fkm_status sum_potentials(const struct round *round)
 {
 	const struct fkmi_job *job = round->job;
-	const int64_t blocks = seed_blocks(&job->problem);
+	const struct fkmi_problem *p = &job->problem;
+	const struct fkmi_ref potentials = fkmi_gpu_scratch(job, round->layout.potentials);
+	const int64_t blocks = seed_blocks(p);
 	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_potentials");
 	fkmi_gpu_add_points(&call);
 	fkmi_gpu_add_weights(&call);
 	fkmi_gpu_add_ref(&call, round->nearest);
 	fkmi_gpu_add_ref(&call, round->highest);
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.candidates));
-	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.potentials));
+	fkmi_gpu_add_ref(&call, potentials);
 	fkmi_gpu_add_i32(&call, round->trials);
+	fkmi_gpu_add_i64(&call, p->n_all);
 	fkmi_gpu_add_i64(&call, blocks);
-	fkmi_gpu_add_i64(&call, job->problem.b);
-	return fkmi_gpu_run(&call, job->problem.b * blocks);
+	fkmi_gpu_add_i64(&call, p->b);
+	FKMI_TRY(fkmi_gpu_run(&call, p->b * blocks));
+	return fkmi_merge(round->device, job, potentials, p->b * round->trials, FKM_REDUCE_SUM);
 }
 
 static enum fkm_status choose_trial(const struct round *round)
@@ -156,18 +187,20 @@ static enum fkm_status fold_distances(const struct round *round)
 {
 	const struct fkmi_job *job = round->job;
 	const struct fkmi_problem *p = &job->problem;
+	const struct fkmi_ref highest = fkmi_gpu_scratch(job, round->layout.highest);
 	const int64_t blocks = seed_blocks(p);
 	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_fold");
 	fkmi_gpu_add_points(&call);
 	fkmi_gpu_add_weights(&call);
 	fkmi_gpu_add_ref(&call, job->centroids);
 	fkmi_gpu_add_ref(&call, job->distances);
-	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.highest));
+	fkmi_gpu_add_ref(&call, highest);
 	fkmi_gpu_add_i64(&call, round->k);
 	fkmi_gpu_add_i64(&call, p->k);
 	fkmi_gpu_add_i64(&call, blocks);
 	fkmi_gpu_add_i64(&call, p->b);
-	return fkmi_gpu_run(&call, p->b * blocks);
+	FKMI_TRY(fkmi_gpu_run(&call, p->b * blocks));
+	return fkmi_merge(round->device, job, highest, p->b, FKM_REDUCE_MAX);
 }
 
 enum fkm_status fkmi_gpu_seed_first(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_draw draw)

@@ -20,6 +20,7 @@ enum fkm_status fkmi_gpu_take_distances(struct fkmi_device *device, const struct
 	fkmi_gpu_add_ref(&call, largest);
 	fkmi_gpu_add_ref(&call, job->state);
 	fkmi_gpu_add_ref(&call, job->distances);
+	fkmi_gpu_add_i64(&call, p->n_all);
 	fkmi_gpu_add_i64(&call, p->k);
 	fkmi_gpu_add_i64(&call, span.row);
 	fkmi_gpu_add_i64(&call, span.rows);

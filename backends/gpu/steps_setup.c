@@ -87,7 +87,7 @@ enum fkm_status fkmi_gpu_grids(struct fkmi_device *device, const struct fkmi_job
 	fkmi_gpu_add_ref(&call, job->state);
 	fkmi_gpu_add_i32(&call, p->dtype == FKM_F16 && p->metric == FKM_METRIC_EUCLIDEAN && !p->weighted);
 	fkmi_gpu_add_i32(&call, p->weighted);
-	fkmi_gpu_add_i64(&call, p->n);
+	fkmi_gpu_add_i64(&call, p->n_all);
 	fkmi_gpu_add_i64(&call, p->d);
 	fkmi_gpu_add_i64(&call, p->b);
 	return fkmi_gpu_run(&call, p->b);
@@ -107,7 +107,7 @@ static enum fkm_status turn_moments(struct fkmi_device *device, const struct fkm
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->moments));
 	fkmi_gpu_add_ref(&call, job->variance);
 	fkmi_gpu_add_i32(&call, stage);
-	fkmi_gpu_add_i64(&call, p->n);
+	fkmi_gpu_add_i64(&call, p->n_all);
 	fkmi_gpu_add_i64(&call, p->d);
 	fkmi_gpu_add_i64(&call, p->b);
 	return fkmi_gpu_run_elements(&call, p->b * p->d);
@@ -128,7 +128,8 @@ static enum fkm_status sum_columns(struct fkmi_device *device, const struct fkmi
 	fkmi_gpu_add_i64(&call, piece);
 	fkmi_gpu_add_i64(&call, pieces);
 	fkmi_gpu_add_i64(&call, p->b);
-	return fkmi_gpu_run(&call, p->b * pieces);
+	FKMI_TRY(fkmi_gpu_run(&call, p->b * pieces));
+	return fkmi_merge(device, job, fkmi_gpu_scratch(job, l->moments), p->b * p->d, FKM_REDUCE_SUM);
 }
 
 enum fkm_status fkmi_gpu_variances(struct fkmi_device *device, const struct fkmi_job *job)

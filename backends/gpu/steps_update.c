@@ -200,7 +200,7 @@ static enum fkm_status find_empty(struct fkmi_device *device, const struct fkmi_
 								  struct fkmi_ref move_count)
 {
 	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_find_empty");
-	fkmi_gpu_add_ref(&call, job->weight_sums);
+	fkmi_gpu_add_ref(&call, job->total_weights);
 	fkmi_gpu_add_ref(&call, job->state);
 	fkmi_gpu_add_ref(&call, due);
 	fkmi_gpu_add_ref(&call, move_count);
@@ -215,7 +215,7 @@ static enum fkm_status choose_moves(struct fkmi_device *device, const struct fkm
 	struct fkmi_gpu_call call = fkmi_gpu_call_for(device, job, fkmi_gpu_scratch(job, l->due), "fkmi_k_choose_moves");
 	fkmi_gpu_add_ref(&call, job->distances);
 	fkmi_gpu_add_ref(&call, job->labels);
-	fkmi_gpu_add_ref(&call, job->weight_sums);
+	fkmi_gpu_add_ref(&call, job->total_weights);
 	fkmi_gpu_add_ref(&call, job->state);
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->sort_keys));
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->sort_rows));
@@ -237,6 +237,8 @@ enum fkm_status fkmi_gpu_relocate(struct fkmi_device *device, const struct fkmi_
 	const struct fkmi_span all = {0, job->problem.n};
 	const struct fkmi_ref none = {0}, due = fkmi_gpu_scratch(job, l.due);
 	FKMI_TRY(find_empty(device, job, due, fkmi_gpu_scratch(job, l.move_count)));
+	if (job->merge != NULL)
+		return fkmi_gpu_relocate_ranks(device, job, &l);
 	FKMI_TRY(fkmi_gpu_take_distances(device, job, due, all, none));
 	return choose_moves(device, job, &l);
 }
@@ -263,8 +265,8 @@ enum fkm_status fkmi_gpu_finish(struct fkmi_device *device, const struct fkmi_jo
 	fkmi_gpu_add_ref(&call, relocates ? fkmi_gpu_scratch(job, l.move_heads) : none);
 	fkmi_gpu_add_ref(&call, relocates ? fkmi_gpu_scratch(job, l.move_next) : none);
 	fkmi_gpu_add_i32(&call, relocates);
-	fkmi_gpu_add_ref(&call, job->sums);
-	fkmi_gpu_add_ref(&call, job->weight_sums);
+	fkmi_gpu_add_ref(&call, job->total_sums);
+	fkmi_gpu_add_ref(&call, job->total_weights);
 	fkmi_gpu_add_ref(&call, job->centroids);
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l.shifts));
 	fkmi_gpu_add_i32(&call, p->metric == FKM_METRIC_COSINE);

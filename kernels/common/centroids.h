@@ -57,7 +57,7 @@ FKMI_KERNEL fkmi_k_store_centroids(FKMI_ARG(const double, centroids), FKMI_ARG(f
 		to[i] = (float)centroids[i];
 }
 
-/* Centroid k = point rows[b][k]. */
+/* Centroid k = point rows[b][k], or zeros where that is -1. */
 FKMI_KERNEL fkmi_k_gather_centroids(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_ARG(const int64_t, rows),
 									FKMI_ARG(double, centroids), int64_t k_count, int64_t b_count)
 {
@@ -70,7 +70,8 @@ FKMI_KERNEL fkmi_k_gather_centroids(FKMI_ARG(const int32_t, active), FKMI_POINTS
 		int64_t cluster = i / d, b = cluster / k_count, row = rows[cluster];
 		if (!active[b])
 			continue;
-		centroids[i] = fkmi_coordinate(&p, fkmi_row(&p, b, row), fkmi_row_factor(&p, b, row), i - cluster * d);
+		centroids[i] =
+			row < 0 ? 0.0 : fkmi_coordinate(&p, fkmi_row(&p, b, row), fkmi_row_factor(&p, b, row), i - cluster * d);
 	}
 }
 

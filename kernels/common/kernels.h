@@ -19,6 +19,7 @@
 #endif
 #include "update.h"
 #include "relocate.h"
+#include "ranks.h"
 #include "results.h"
 
 #endif

@@ -111,21 +111,13 @@ FKMI_INLINE void fkmi_sort_far(FKMI_GLOBAL int64_t *keys, FKMI_GLOBAL int64_t *r
 	FKMI_BARRIER_ALL();
 }
 
-/*
- * The moves of problem b, which has empty clusters, from the distances of all points to their own centroids. A whole
- * group must call it together; histogram and buffer hold FKMI_GROUP. key and row: room for `size` points, the power of
- * two from K up. The arrays of the moves are the problem's own, see struct fkmi_moves.
- */
-FKMI_INLINE void fkmi_find_moves(FKMI_LOCAL int32_t *histogram, FKMI_LOCAL int64_t *buffer,
-								 FKMI_GLOBAL const int64_t *distance, FKMI_GLOBAL const int32_t *label,
-								 FKMI_GLOBAL const int64_t *weight_sum, FKMI_GLOBAL int64_t *state,
-								 FKMI_GLOBAL int64_t *key, FKMI_GLOBAL int64_t *row, FKMI_GLOBAL int64_t *move_count,
-								 FKMI_GLOBAL int64_t *move_rows, FKMI_GLOBAL int32_t *targets,
-								 FKMI_GLOBAL int32_t *heads, FKMI_GLOBAL int32_t *next, int64_t n, int64_t k_count,
-								 int64_t size)
+/* The first `wanted` of n points in order, by their distances, in key and row, which have room for `size`, a power of two;
+ * the rest of them are -1 and 0. A whole group must call it together; histogram and buffer hold FKMI_GROUP. */
+FKMI_INLINE void fkmi_find_farthest(FKMI_LOCAL int32_t *histogram, FKMI_LOCAL int64_t *buffer,
+									FKMI_GLOBAL const int64_t *distance, FKMI_GLOBAL int64_t *key,
+									FKMI_GLOBAL int64_t *row, int64_t n, int64_t wanted, int64_t size)
 {
 	const int item = fkmi_item();
-	int64_t wanted = state[FKMI_STATE_EMPTY];
 	struct fkmi_threshold t = fkmi_select(histogram, buffer, distance, n, wanted);
 
 	/* The points beyond the threshold, and those at it, if all of them move, in any order. */
@@ -158,10 +150,28 @@ FKMI_INLINE void fkmi_find_moves(FKMI_LOCAL int32_t *histogram, FKMI_LOCAL int64
 		row[i] = 0;
 	}
 	fkmi_sort_far(key, row, size);
+}
+
+/*
+ * The moves of problem b, which has empty clusters, from the distances of all points to their own centroids. A whole
+ * group must call it together; histogram and buffer hold FKMI_GROUP. key and row: room for `size` points, the power of
+ * two from K up. The arrays of the moves are the problem's own, see struct fkmi_moves.
+ */
+FKMI_INLINE void fkmi_find_moves(FKMI_LOCAL int32_t *histogram, FKMI_LOCAL int64_t *buffer,
+								 FKMI_GLOBAL const int64_t *distance, FKMI_GLOBAL const int32_t *label,
+								 FKMI_GLOBAL const int64_t *weight_sum, FKMI_GLOBAL int64_t *state,
+								 FKMI_GLOBAL int64_t *key, FKMI_GLOBAL int64_t *row, FKMI_GLOBAL int64_t *move_count,
+								 FKMI_GLOBAL int64_t *move_rows, FKMI_GLOBAL int32_t *targets,
+								 FKMI_GLOBAL int32_t *heads, FKMI_GLOBAL int32_t *next, int64_t n, int64_t k_count,
+								 int64_t size)
+{
+	const int item = fkmi_item();
+	int64_t wanted = state[FKMI_STATE_EMPTY];
+	fkmi_find_farthest(histogram, buffer, distance, key, row, n, wanted, size);
 	if (key[0] == 0) /* All points lie on their centroids: none moves. */
 		wanted = 0;
 
-	taken = 0;
+	int64_t taken = 0;
 	for (int64_t k0 = 0; k0 < k_count; k0 += FKMI_GROUP) {
 		int64_t k = k0 + item, found;
 		bool empty = k < k_count && weight_sum[k] == 0;

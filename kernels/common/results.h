@@ -35,7 +35,7 @@ FKMI_KERNEL fkmi_k_centroid_max(FKMI_ARG(const int32_t, active), FKMI_ARG(const 
 FKMI_KERNEL fkmi_k_distances(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_WEIGHTS_ARGS,
 							 FKMI_ARG(const int32_t, labels), FKMI_ARG(const double, centroids),
 							 FKMI_ARG(const int64_t, largest), FKMI_ARG(int64_t, state), FKMI_ARG(double, distances),
-							 int64_t k_count, int64_t row, int64_t rows, int64_t blocks, int64_t b_count)
+							 int64_t n_all, int64_t k_count, int64_t row, int64_t rows, int64_t blocks, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
@@ -47,7 +47,7 @@ FKMI_KERNEL fkmi_k_distances(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, 
 	FKMI_USE(double, distances);
 	FKMI_LOCAL_ARRAY(double, buffer, FKMI_GROUP);
 	FKMI_LOCAL_ARRAY(int64_t, sums, FKMI_GROUP);
-	const int bits = fkmi_grid_bits(n);
+	const int bits = fkmi_grid_bits(n_all);
 	FKMI_EACH(work, blocks)
 	{
 		int64_t b = work / blocks, block = work - b * blocks, high = 0, low = 0;

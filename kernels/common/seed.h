@@ -13,11 +13,11 @@
 
 /* 2^g of the round; highest null: of the weights. */
 FKMI_INLINE double fkmi_value_scale(FKMI_GLOBAL const int64_t *highest, FKMI_GLOBAL const int64_t *state, int64_t b,
-									int64_t n)
+									int64_t n_all)
 {
 	if (highest == 0)
 		return fkmi_bits_double(state[b * FKMI_STATE_MEMBERS + FKMI_STATE_WEIGHT_SCALE]);
-	return fkmi_grid_scale(fkmi_bits_double(highest[b]), fkmi_grid_bits(n));
+	return fkmi_grid_scale(fkmi_bits_double(highest[b]), fkmi_grid_bits(n_all));
 }
 
 FKMI_INLINE int64_t fkmi_quantised_value(const struct fkmi_weights *weight, FKMI_GLOBAL const double *nearest,
@@ -32,7 +32,7 @@ FKMI_INLINE int64_t fkmi_quantised_value(const struct fkmi_weights *weight, FKMI
 /* sums[b][block] of the quantised values. highest[b]: bits of the highest value, or null. */
 FKMI_KERNEL fkmi_k_seed_sums(FKMI_ARG(const int32_t, active), FKMI_WEIGHTS_ARGS, FKMI_ARG(const double, nearest),
 							 FKMI_ARG(const int64_t, highest), FKMI_ARG(const int64_t, state), FKMI_ARG(int64_t, sums),
-							 int64_t n, int64_t sum_rows, int64_t blocks, int64_t b_count)
+							 int64_t n, int64_t n_all, int64_t sum_rows, int64_t blocks, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_WEIGHTS_MAKE(weight);
@@ -44,7 +44,7 @@ FKMI_KERNEL fkmi_k_seed_sums(FKMI_ARG(const int32_t, active), FKMI_WEIGHTS_ARGS,
 	FKMI_EACH(work, blocks)
 	{
 		int64_t b = work / blocks, first = (work - b * blocks) * sum_rows, end = fkmi_smaller(n, first + sum_rows);
-		double scale = fkmi_value_scale(highest, state, b, n);
+		double scale = fkmi_value_scale(highest, state, b, n_all);
 		int64_t sum = 0;
 		for (int64_t i = first + fkmi_item(); i < end; i += FKMI_GROUP)
 			sum += fkmi_quantised_value(&weight, nearest, b, n, i, scale);
@@ -56,13 +56,16 @@ FKMI_KERNEL fkmi_k_seed_sums(FKMI_ARG(const int32_t, active), FKMI_WEIGHTS_ARGS,
 
 /*
  * The row of each trial, and the row's coordinates as candidates[b][trial]. sums null: uniform. Zeroes the trials'
- * potentials. One group per trial.
+ * potentials. One group per trial. Among several ranks shares (else null) are the sums of each one's values, and the
+ * coordinates of another's row are zeros.
  */
 FKMI_KERNEL fkmi_k_seed_pick(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_WEIGHTS_ARGS,
 							 FKMI_ARG(const double, nearest), FKMI_ARG(const int64_t, highest),
 							 FKMI_ARG(const int64_t, state), FKMI_ARG(const int64_t, sums),
-							 FKMI_ARG(double, candidates), FKMI_ARG(int64_t, potentials), uint64_t seed, int32_t run,
-							 int32_t round, int32_t trials, int64_t sum_rows, int64_t blocks, int64_t b_count)
+							 FKMI_ARG(const int64_t, shares), int32_t rank, int32_t ranks, int64_t first_row,
+							 int64_t n_all, FKMI_ARG(double, candidates), FKMI_ARG(int64_t, potentials), uint64_t seed,
+							 int32_t run, int32_t round, int32_t trials, int64_t sum_rows, int64_t blocks,
+							 int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
@@ -71,6 +74,7 @@ FKMI_KERNEL fkmi_k_seed_pick(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, 
 	FKMI_USE(const int64_t, highest);
 	FKMI_USE(const int64_t, state);
 	FKMI_USE(const int64_t, sums);
+	FKMI_USE(const int64_t, shares);
 	FKMI_USE(double, candidates);
 	FKMI_USE(int64_t, potentials);
 	FKMI_LOCAL_ARRAY(int64_t, buffer, FKMI_GROUP);
@@ -78,17 +82,24 @@ FKMI_KERNEL fkmi_k_seed_pick(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, 
 	const int item = fkmi_item();
 	FKMI_EACH(work, trials)
 	{
-		int64_t b = work / trials, trial = work - b * trials, total = 0;
+		int64_t b = work / trials, trial = work - b * trials, own = 0, before_own = 0;
 		if (sums != 0)
 			for (int64_t i = item; i < blocks; i += FKMI_GROUP)
-				total += sums[b * blocks + i];
-		total = fkmi_group_sum(buffer, total);
+				own += sums[b * blocks + i];
+		own = fkmi_group_sum(buffer, own);
+		int64_t total = shares != 0 ? 0 : own;
+		for (int32_t other = 0; shares != 0 && other < ranks; other++) {
+			before_own = other == rank ? total : before_own;
+			total += shares[other * b_count + b];
+		}
 		uint64_t u =
 			fkmi_draw_u64(seed, (uint32_t)trial, (uint32_t)round, (uint32_t)run, (uint32_t)FKMI_PURPOSE_PLUS_PLUS);
-		int64_t row = (int64_t)fkmi_below(u, (uint64_t)(total > 0 ? total : n));
+		int64_t row = (int64_t)fkmi_below(u, (uint64_t)(total > 0 ? total : n_all));
 		/* The first block, then the first of its rows, whose sum with all before it is greater than the draw. */
-		int64_t left = row, unknown = total > 0 ? -1 : row;
-		double scale = total > 0 ? fkmi_value_scale(highest, state, b, n) : 1.0;
+		int64_t left = row - (total > 0 ? before_own : first_row);
+		const bool mine = left >= 0 && left < (total > 0 ? own : n);
+		const int64_t unknown = !mine ? 0 : total > 0 ? -1 : left;
+		double scale = total > 0 ? fkmi_value_scale(highest, state, b, n_all) : 1.0;
 		if (item == 0)
 			found[0] = unknown;
 		FKMI_BARRIER();
@@ -120,9 +131,9 @@ FKMI_KERNEL fkmi_k_seed_pick(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, 
 		}
 		row = found[0];
 		FKMI_BARRIER();
-		double factor = fkmi_row_factor(&p, b, row);
+		double factor = mine ? fkmi_row_factor(&p, b, row) : 1.0;
 		for (int64_t j = item; j < d; j += FKMI_GROUP)
-			candidates[work * d + j] = fkmi_coordinate(&p, fkmi_row(&p, b, row), factor, j);
+			candidates[work * d + j] = mine ? fkmi_coordinate(&p, fkmi_row(&p, b, row), factor, j) : 0.0;
 		if (item == 0)
 			potentials[work] = 0;
 	}
@@ -133,7 +144,7 @@ FKMI_KERNEL fkmi_k_seed_pick(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, 
 FKMI_KERNEL fkmi_k_seed_potentials(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_WEIGHTS_ARGS,
 								   FKMI_ARG(const double, nearest), FKMI_ARG(const int64_t, highest),
 								   FKMI_ARG(const double, candidates), FKMI_ARG(int64_t, potentials), int32_t trials,
-								   int64_t blocks, int64_t b_count)
+								   int64_t n_all, int64_t blocks, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
@@ -148,7 +159,7 @@ FKMI_KERNEL fkmi_k_seed_potentials(FKMI_ARG(const int32_t, active), FKMI_POINTS_
 	FKMI_EACH(work, blocks)
 	{
 		int64_t b = work / blocks, block = work - b * blocks;
-		double scale = fkmi_grid_scale(fkmi_bits_double(highest[b]), fkmi_grid_bits(n));
+		double scale = fkmi_grid_scale(fkmi_bits_double(highest[b]), fkmi_grid_bits(n_all));
 		for (int32_t trial = 0; trial < trials; trial += 8) {
 			/* Past the last trial, the last one once more. */
 			const int32_t last = trials - 1 - trial;

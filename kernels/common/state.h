@@ -61,7 +61,9 @@ enum {
 	FKMI_SORT_ROWS = 8192,              /* of a group that counts or places labels */
 	FKMI_LOCAL_SUMS = 3072,             /* int64 sums that one group keeps for itself, */
 	FKMI_LOCAL_COLUMNS = 16,            /* of so many columns at most */
-	FKMI_LOCAL_COUNTS = 4096            /* int32 counters, likewise */
+	FKMI_LOCAL_COUNTS = 4096,           /* int32 counters, likewise */
+	FKMI_SHOWN_MOVES = 64,              /* that ranks show each other at a time, */
+	FKMI_SHOWN_EXTRA = 2                /* with so many numbers beside the coordinates */
 };
 
 #endif

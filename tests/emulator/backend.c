@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The emulated GPU as a backend: the steps that GPUs share, on host memory. It stands where HIP does. */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +34,14 @@ static enum fkm_status launch(struct fkmi_gpu *gpu, const struct fkmi_gpu_launch
 		else
 			memcpy(&values[i], &argument->value, argument->bytes);
 	}
-	if (launch->group != EMULATOR_GROUP ||
-		!emulator_launch(launch->kernel, launch->groups, launch->local_bytes, values, launch->argument_count))
+	/* There is one emulator for all devices. */
+	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	pthread_mutex_lock(&mutex);
+	const bool launched =
+		launch->group == EMULATOR_GROUP &&
+		emulator_launch(launch->kernel, launch->groups, launch->local_bytes, values, launch->argument_count);
+	pthread_mutex_unlock(&mutex);
+	if (!launched)
 		return fkmi_fail(FKM_ERROR_BACKEND, "the emulator has no kernel %s of %" PRId32 " arguments", launch->kernel,
 						 launch->argument_count);
 	return FKM_OK;

@@ -135,13 +135,16 @@ enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_re
 	work->job.rank = fkmi_merge_rank(context->merge);
 	work->job.first_row = request->first_row;
 	place_staging(work);
+	work->planned = work->request.problem;
+	if (work->planned.n == 0)
+		work->planned.n = 1;
 	int64_t staging = work->workspace_bytes;
 	const struct fkm_fit_params *params = &request->params;
 	const char *forced = params->kernel != NULL ? params->kernel : getenv("FKM_KERNEL");
 	work->plan_request = (struct fkmi_plan_request){
 		.backend = work->backend,
 		.limits = &work->device->limits,
-		.problem = &work->request.problem,
+		.problem = &work->planned,
 		.kernel = forced,
 		.chunk_rows = params->chunk_rows,
 		.memory_bytes = params->workspace != NULL ? params->workspace_bytes : context->memory_budget_bytes,
@@ -149,7 +152,7 @@ enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_re
 	};
 	FKMI_TRY(fkmi_plan_make(&work->plan_request, &work->job.plan, NULL));
 	work->job.problem.unranged = may_skip_ranges(request, work->job.plan.tile);
-	work->workspace_bytes = staging + fkmi_workspace_bytes(&work->job.problem, &work->job.plan);
+	work->workspace_bytes = staging + fkmi_workspace_bytes(&work->planned, &work->job.plan);
 	return FKM_OK;
 }
 
@@ -557,7 +560,8 @@ enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate ac
 	if (accumulate == FKMI_ACCUMULATE_FULL)
 		FKMI_TRY(fkmi_work_zero_sums(work));
 	const bool fused = job->plan.fused;
-	FKMI_TRY(backend->prepare(work->device, job));
+	if (p->n > 0) /* a rank may have no rows */
+		FKMI_TRY(backend->prepare(work->device, job));
 	for (int64_t row = 0; row < p->n; row += job->plan.chunk_rows) {
 		int64_t rows = p->n - row < job->plan.chunk_rows ? p->n - row : job->plan.chunk_rows;
 		struct fkmi_span span = {row, rows};

@@ -22,6 +22,7 @@ struct fkmi_work {
 	bool owns_block;
 	int64_t workspace_bytes;
 	struct fkmi_plan_request plan_request; /* what the planner was asked */
+	struct fkmi_problem planned;           /* of it: the problem, with a row where this rank has none */
 
 	struct fkmi_ref rows;                          /* int64 [b, K]: random rows, only when they are drawn */
 	struct fkmi_ref best;                          /* f64 [b, K, d]: centroids of the best run, only with several */

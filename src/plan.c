@@ -162,7 +162,7 @@ static bool plan_fits(const struct fkmi_plan_request *request, struct fkmi_plan 
 static enum verdict choose_chunk(const struct fkmi_plan_request *request, struct fkmi_plan *plan,
 								 int64_t *workspace_bytes)
 {
-	const int64_t n = request->problem->n > 0 ? request->problem->n : 1; /* a rank may have none */
+	const int64_t n = request->problem->n;
 	const bool forced = request->chunk_rows != 0;
 	plan->chunk_rows = forced && request->chunk_rows < n ? request->chunk_rows : n;
 	if (plan_fits(request, plan, workspace_bytes))

@@ -216,6 +216,14 @@ struct fkmi_device {
 	char name[128];
 };
 
+/* A library with NCCL's functions, see struct fkmi_library of dynload.h. */
+struct fkmi_collectives {
+	const char *override_variable;
+	const char *const *sonames;
+};
+
+typedef enum fkm_status (*fkmi_enqueue_fn)(void *context, void *queue);
+
 struct fkmi_backend {
 	const char *name;
 	const char *const
@@ -251,6 +259,11 @@ struct fkmi_backend {
 	enum fkm_status (*copy)(struct fkmi_device *device, struct fkmi_ref to, struct fkmi_ref from, int64_t bytes);
 	enum fkm_status (*fill)(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes);
 	enum fkm_status (*wait)(struct fkmi_device *device); /* until everything enqueued is done */
+
+	/* Optional, for reductions between devices whose memory is addresses: what reduces, and a call of fn with the device
+	 * current and the queue (CUstream, hipStream_t) that its work goes on; returns what fn does. */
+	const struct fkmi_collectives *collectives;
+	enum fkm_status (*enqueue)(struct fkmi_device *device, fkmi_enqueue_fn fn, void *context);
 
 	/* Setting up: once per call. */
 	/* bad_point; column_min and column_max (where the job has them) as order keys: int64 that are in the order of the

@@ -125,7 +125,7 @@ void fkm_context_destroy(struct fkm_context *context)
 {
 	if (context == NULL)
 		return;
-	fkmi_merge_destroy(context->merge);
+	fkmi_merge_destroy(context->merge, context->lost);
 	context->device->backend->close(context->device);
 	free(context);
 }

@@ -469,6 +469,8 @@ enum fkm_status fkmi_work_begin(struct fkm_context *context, enum fkmi_call call
 		status = fkmi_agree(context->merge, call, &request, status);
 		if (status == FKM_OK)
 			status = fkmi_check_rows(call, &request);
+		if (status == FKM_OK)
+			status = fkmi_merge_connect(context->merge, context->device, &context->logger);
 	}
 	if (status == FKM_OK)
 		status = fkmi_work_plan(context, &request, work);

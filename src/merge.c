@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collective.h"
 #include "error.h"
 #include "validate.h"
 
@@ -19,6 +20,10 @@ struct fkmi_merge {
 	enum fkm_status status; /* of this call: an error that all ranks know of */
 	bool broken;            /* the ranks are no longer at the same place */
 	int64_t *staged;        /* [STAGED_VALUES] */
+	/* How device memory is merged, which all ranks decide together at the first call. */
+	enum { UNDECIDED, BY_HOST, BY_CALLER, BY_LIBRARY } way;
+	struct fkmi_device *device;
+	struct fkmi_collective *collective; /* BY_LIBRARY */
 };
 
 void fkm_communicator_init_size(struct fkm_communicator *communicator, size_t struct_size)
@@ -56,10 +61,12 @@ enum fkm_status fkmi_merge_create(const struct fkm_communicator *given, struct f
 	return FKM_OK;
 }
 
-void fkmi_merge_destroy(struct fkmi_merge *merge)
+void fkmi_merge_destroy(struct fkmi_merge *merge, bool lost)
 {
 	if (merge == NULL)
 		return;
+	if (!lost) /* else what it has goes with it */
+		fkmi_collective_leave(merge->collective, merge->device);
 	free(merge->staged);
 	free(merge);
 }
@@ -144,6 +151,56 @@ static enum fkm_status meet(struct fkmi_merge *merge, enum fkm_status own, int64
 					 (int)merge->with.size);
 }
 
+/* ---- device memory ---- */
+
+/* All ranks join the library's communicator, or none does. */
+static enum fkm_status join_library(struct fkmi_merge *merge, const struct fkmi_logger *logger)
+{
+	int64_t words[FKMI_COLLECTIVE_ID_WORDS + 1] = {0};
+	int64_t *made = &words[FKMI_COLLECTIVE_ID_WORDS];
+	if (merge->with.rank == 0)
+		*made = fkmi_collective_id(merge->device, words) == FKM_OK;
+	FKMI_TRY(fkmi_merge_values(merge, words, FKMI_COLLECTIVE_ID_WORDS + 1, FKM_REDUCE_SUM));
+	if (*made == 0)
+		return FKM_OK;
+	int64_t joined =
+		fkmi_collective_join(merge->device, words, merge->with.rank, merge->with.size, &merge->collective) == FKM_OK;
+	if (!joined)
+		fkmi_log(logger, FKM_LOG_WARNING, "ranks reduce through host memory: %s", fkm_error_message());
+	FKMI_TRY(fkmi_merge_values(merge, &joined, 1, FKM_REDUCE_MIN));
+	if (joined) {
+		merge->way = BY_LIBRARY;
+		return FKM_OK;
+	}
+	fkmi_collective_leave(merge->collective, merge->device);
+	merge->collective = NULL;
+	return FKM_OK;
+}
+
+enum fkm_status fkmi_merge_connect(struct fkmi_merge *merge, struct fkmi_device *device,
+								   const struct fkmi_logger *logger)
+{
+	enum { CALLER, LIBRARY, WAYS };
+	if (merge == NULL || merge->way != UNDECIDED)
+		return FKM_OK;
+	const bool own_memory = !device->limits.host_memory && device->backend->enqueue != NULL;
+	int64_t can[WAYS] = {[CALLER] = own_memory && merge->with.all_reduce_device != NULL, [LIBRARY] = own_memory};
+	if (can[LIBRARY] && !can[CALLER] && fkmi_collective_find(device) != FKM_OK) {
+		can[LIBRARY] = 0;
+		fkmi_log(logger, FKM_LOG_INFO, "ranks reduce through host memory: %s", fkm_error_message());
+	}
+	FKMI_TRY(fkmi_merge_values(merge, can, WAYS, FKM_REDUCE_MIN));
+	merge->device = device;
+	merge->way = can[CALLER] ? BY_CALLER : BY_HOST;
+	if (can[LIBRARY] && !can[CALLER])
+		FKMI_TRY(join_library(merge, logger));
+	static const char *const names[] = {
+		[BY_HOST] = "host memory", [BY_CALLER] = "the caller's function", [BY_LIBRARY] = "the devices' library"};
+	fkmi_log(logger, FKM_LOG_INFO, "rank %d of %d reduces through %s", (int)merge->with.rank, (int)merge->with.size,
+			 names[merge->way]);
+	return FKM_OK;
+}
+
 /* ---- calls ---- */
 
 enum { PLACE_BEGIN, PLACE_END, PLACE_MERGE };
@@ -175,6 +232,37 @@ enum fkm_status fkmi_merge_values(struct fkmi_merge *merge, int64_t *values, int
 	return exchange(merge, values, count, op);
 }
 
+/* For the caller's function, with the device current. */
+struct request {
+	struct fkmi_merge *merge;
+	void *values;
+	int64_t count;
+	enum fkm_reduce op;
+};
+
+static enum fkm_status ask_caller(void *context, void *queue)
+{
+	const struct request *r = context;
+	const struct fkm_communicator *with = &r->merge->with;
+	char sentence[512] = "";
+	if (with->all_reduce_device(with->user, r->values, r->count, r->op, queue, sentence, sizeof sentence) != 0)
+		return fail_communicator(r->merge, sentence);
+	return FKM_OK;
+}
+
+static enum fkm_status merge_on_device(struct fkmi_merge *merge, struct fkmi_device *device, int64_t *values,
+									   int64_t count, enum fkm_reduce op)
+{
+	for (int64_t done = 0, step; done < count; done += step) {
+		step = count - done < MOST_VALUES ? count - done : MOST_VALUES;
+		FKMI_TRY(meet_to_merge(merge, step, op));
+		struct request request = {merge, values + done, step, op};
+		FKMI_TRY(merge->way == BY_CALLER ? device->backend->enqueue(device, ask_caller, &request)
+										 : fkmi_collective_reduce(merge->collective, device, values + done, step, op));
+	}
+	return FKM_OK;
+}
+
 static enum fkm_status merge_staged(struct fkmi_merge *merge, struct fkmi_device *device, struct fkmi_ref memory,
 									int64_t count, enum fkm_reduce op)
 {
@@ -197,5 +285,7 @@ enum fkm_status fkmi_merge(struct fkmi_device *device, const struct fkmi_job *jo
 		return FKM_OK;
 	if (device->limits.host_memory)
 		return fkmi_merge_values(merge, fkmi_ref_ptr(memory), count, op);
-	return merge_staged(merge, device, memory, count, op);
+	if (merge->way == BY_HOST || merge->way == UNDECIDED)
+		return merge_staged(merge, device, memory, count, op);
+	return merge_on_device(merge, device, fkmi_ref_ptr(memory), count, op);
 }

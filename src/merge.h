@@ -11,18 +11,25 @@
 #define FKMI_MERGE_H
 
 #include "backend.h"
+#include "registry.h"
 
 struct fkmi_merge;
 
 /* Checks and copies a communicator. *merge is NULL where it is NULL or of size 1, and on failure. */
 enum fkm_status fkmi_merge_create(const struct fkm_communicator *communicator, struct fkmi_merge **merge);
-void fkmi_merge_destroy(struct fkmi_merge *merge);
+/* lost: its device was. */
+void fkmi_merge_destroy(struct fkmi_merge *merge, bool lost);
 
 int32_t fkmi_merge_rank(const struct fkmi_merge *merge);
 int32_t fkmi_merge_ranks(const struct fkmi_merge *merge);
 
 /* Opens a public call; own: FKM_OK, or that with which this rank has failed already. FKM_OK where it is on all. */
 enum fkm_status fkmi_merge_begin(struct fkmi_merge *merge, enum fkm_status own);
+
+/* At the first call decides how memory of the ranks' devices is merged: by the communicator's own function, by the vendor's
+ * library, or through host memory. Does nothing where merge is NULL. */
+enum fkm_status fkmi_merge_connect(struct fkmi_merge *merge, struct fkmi_device *device,
+								   const struct fkmi_logger *logger);
 
 /* Closes it; own: what the call came to on this rank (FKM_OK, FKM_CANCELLED or an error). Returns the error of all, or
  * own. */

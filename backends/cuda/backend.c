@@ -58,6 +58,9 @@ static enum fkm_status open(const struct fkmi_open_params *params, struct fkmi_d
 
 static const char *const feature_names[] = {"sm_80", "sm_90a", NULL};
 
+static const char *const nccl_sonames[] = {"libnccl.so.2", NULL};
+static const struct fkmi_collectives nccl = {"FKM_NCCL_LIBRARY", nccl_sonames};
+
 const struct fkmi_backend fkmi_backend_cuda = {
 	.name = "cuda",
 	.feature_names = feature_names,
@@ -70,6 +73,7 @@ const struct fkmi_backend fkmi_backend_cuda = {
 	.iterates = fkmi_cuda_iterates,
 	.iterate = fkmi_cuda_iterate,
 	.kernel_facts = fkmi_cuda_kernel_facts,
+	.collectives = &nccl,
 	FKMI_RUNTIME_MEMORY,
 	FKMI_GPU_STEPS,
 };

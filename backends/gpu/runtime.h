@@ -174,12 +174,13 @@ enum fkm_status fkmi_runtime_download(struct fkmi_device *device, void *to, stru
 enum fkm_status fkmi_runtime_copy(struct fkmi_device *device, struct fkmi_ref to, struct fkmi_ref from, int64_t bytes);
 enum fkm_status fkmi_runtime_fill(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes);
 enum fkm_status fkmi_runtime_wait(struct fkmi_device *device);
+enum fkm_status fkmi_runtime_enqueue(struct fkmi_device *device, fkmi_enqueue_fn fn, void *context);
 
 /* The same, as initialisers of a struct fkmi_backend. */
 #define FKMI_RUNTIME_MEMORY                                                                                            \
 	.close = fkmi_runtime_close, .alloc = fkmi_runtime_alloc, .free = fkmi_runtime_free,                               \
 	.upload = fkmi_runtime_upload, .download = fkmi_runtime_download, .copy = fkmi_runtime_copy,                       \
-	.fill = fkmi_runtime_fill, .wait = fkmi_runtime_wait
+	.fill = fkmi_runtime_fill, .wait = fkmi_runtime_wait, .enqueue = fkmi_runtime_enqueue
 
 /* ---- runtime_modules.c ---- */
 

@@ -135,3 +135,12 @@ enum fkm_status fkmi_runtime_wait(struct fkmi_device *device)
 	fkmi_runtime_leave(gpu);
 	return status;
 }
+
+enum fkm_status fkmi_runtime_enqueue(struct fkmi_device *device, fkmi_enqueue_fn fn, void *context)
+{
+	struct fkmi_runtime_gpu *gpu = (struct fkmi_runtime_gpu *)device;
+	FKMI_TRY(fkmi_runtime_enter(gpu));
+	enum fkm_status status = fn(context, gpu->stream);
+	fkmi_runtime_leave(gpu);
+	return status;
+}

@@ -83,7 +83,11 @@ static bool fuses(const struct fkmi_limits *limits, const struct fkmi_problem *p
 
 static const char *const feature_names[] = {"MFMA", "WMMA", NULL};
 
+static const char *const rccl_sonames[] = {"librccl.so.1", NULL};
+static const struct fkmi_collectives rccl = {"FKM_RCCL_LIBRARY", rccl_sonames};
+
 const struct fkmi_backend fkmi_backend_hip = {
+	.collectives = &rccl,
 	.name = "hip",
 	.feature_names = feature_names,
 	.list = list,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "group.h"
 #include "merge.h"
 #include "validate.h"
 
@@ -74,6 +75,21 @@ enum fkm_status fkmi_context_join(struct fkm_context *context, const struct fkm_
 	return fkmi_merge_create(communicator, &context->merge);
 }
 
+/* A context in front of those of several devices. */
+static enum fkm_status adopt_group(struct fkmi_group *group, struct fkm_context **context)
+{
+	*context = calloc(1, sizeof **context);
+	if (*context == NULL) {
+		fkmi_group_destroy(group);
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no memory for a context");
+	}
+	const struct fkm_context *first = fkmi_group_first(group);
+	(*context)->device = first->device;
+	(*context)->memory_budget_bytes = first->memory_budget_bytes;
+	(*context)->group = group;
+	return FKM_OK;
+}
+
 enum fkm_status fkm_context_create(const struct fkm_context_params *given, struct fkm_context **context)
 {
 	if (context == NULL)
@@ -93,6 +109,10 @@ enum fkm_status fkm_context_create(const struct fkm_context_params *given, struc
 	if (params.log_level < FKM_LOG_ERROR || params.log_level > FKM_LOG_DEBUG)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "log_level is %d, which is no enum fkm_log_level",
 						 (int)params.log_level);
+	struct fkmi_group *group;
+	FKMI_TRY(fkmi_group_create(&params, &group));
+	if (group != NULL)
+		return adopt_group(group, context);
 	FKMI_TRY(read_device(&params));
 	if (params.threads == 0)
 		FKMI_TRY(read_environment("FKM_NUM_THREADS", &params.threads));
@@ -125,6 +145,11 @@ void fkm_context_destroy(struct fkm_context *context)
 {
 	if (context == NULL)
 		return;
+	if (context->group != NULL) {
+		fkmi_group_destroy(context->group);
+		free(context);
+		return;
+	}
 	fkmi_merge_destroy(context->merge, context->lost);
 	context->device->backend->close(context->device);
 	free(context);
@@ -137,6 +162,8 @@ const char *fkm_context_backend(const struct fkm_context *context)
 
 const char *fkm_context_device(const struct fkm_context *context)
 {
+	if (context->group != NULL)
+		return fkmi_group_devices(context->group);
 	return context->device->name;
 }
 

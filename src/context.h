@@ -5,12 +5,15 @@
 #include "backend.h"
 #include "registry.h"
 
+struct fkmi_group; /* group.h */
+
 struct fkm_context {
 	struct fkmi_device *device;
 	struct fkmi_logger logger;
 	int64_t memory_budget_bytes; /* 0: the device's */
 	bool lost;                   /* after FKM_ERROR_DEVICE_LOST */
 	struct fkmi_merge *merge;    /* NULL: no other ranks */
+	struct fkmi_group *group;    /* NULL: one device. Else `device` is the first one's, and belongs to the group */
 };
 
 /* A context around an open device, whose ownership it takes (also on failure: then the device is closed). */

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "group.h"
 #include "job.h"
 #include "merge.h"
 #include "seed.h"
@@ -363,6 +364,10 @@ enum fkm_status fkm_fit(struct fkm_context *context, const struct fkm_array *poi
 {
 	struct fkmi_work work;
 	struct fit fit = {0};
+	if (context != NULL && context->group != NULL)
+		return fkmi_group_run(
+			context,
+			&(struct fkmi_group_call){.call = FKMI_CALL_FIT, .points = points, .params = params, .result = result});
 	enum fkm_status status = fkmi_work_begin(context, FKMI_CALL_FIT, points, NULL, NULL, params, result, &work);
 	if (status == FKM_OK)
 		status = fit_allocate(&fit, &work);

@@ -166,6 +166,8 @@ enum fkm_status fkmi_work_query(struct fkm_context *context, enum fkmi_call call
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "bytes is NULL");
 	FKMI_TRY(fkmi_check_call(context, call, false, points, centroids, NULL, params, result, &request));
 	request.params.workspace = NULL;
+	if (context->group != NULL)
+		return fkmi_fail(FKM_ERROR_UNSUPPORTED, "the context has several devices, which take their own workspaces");
 	FKMI_TRY(fkmi_work_plan(context, &request, &work));
 	*bytes = work.workspace_bytes;
 	return FKM_OK;

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "group.h"
 #include "job.h"
 
 /* Into inertia[b], which may be NULL where only another rank wants it. */
@@ -38,6 +39,12 @@ enum fkm_status fkm_predict(struct fkm_context *context, const struct fkm_array 
 							struct fkm_fit_result *result)
 {
 	struct fkmi_work work;
+	if (context != NULL && context->group != NULL)
+		return fkmi_group_run(context, &(struct fkmi_group_call){.call = FKMI_CALL_PREDICT,
+																 .points = points,
+																 .centroids = centroids,
+																 .params = params,
+																 .result = result});
 	enum fkm_status status =
 		fkmi_work_begin(context, FKMI_CALL_PREDICT, points, centroids, NULL, params, result, &work);
 	if (status == FKM_OK)
@@ -78,6 +85,13 @@ enum fkm_status fkm_update(struct fkm_context *context, const struct fkm_array *
 						   struct fkm_fit_result *result)
 {
 	struct fkmi_work work;
+	if (context != NULL && context->group != NULL)
+		return fkmi_group_run(context, &(struct fkmi_group_call){.call = FKMI_CALL_UPDATE,
+																 .points = points,
+																 .centroids = previous,
+																 .labels = labels,
+																 .params = params,
+																 .result = result});
 	enum fkm_status status =
 		fkmi_work_begin(context, FKMI_CALL_UPDATE, points, previous, labels, params, result, &work);
 	if (status == FKM_OK)
@@ -101,6 +115,13 @@ enum fkm_status fkm_inertia(struct fkm_context *context, const struct fkm_array 
 							const struct fkm_fit_params *params, double *inertia)
 {
 	struct fkmi_work work;
+	if (context != NULL && context->group != NULL)
+		return fkmi_group_run(context, &(struct fkmi_group_call){.call = FKMI_CALL_INERTIA,
+																 .points = points,
+																 .centroids = centroids,
+																 .labels = labels,
+																 .params = params,
+																 .inertia = inertia});
 	enum fkm_status status =
 		fkmi_work_begin(context, FKMI_CALL_INERTIA, points, centroids, labels, params, NULL, &work);
 	if (status == FKM_OK)

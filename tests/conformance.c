@@ -3,10 +3,10 @@
  * The conformance suite: one for all backends. Every bit of every result against tests/reference.c, for each way to
  * run a case: kernels, threads, chunks, batches, whose workspace.
  *
- *   FKM_BACKEND=cpu conformance [--part I/N] [--seed S] [--cases M] [--replay S:INDEX | --replay fixed:INDEX] [--ranks R]
+ *   FKM_BACKEND=cpu conformance [--part I/N] [--seed S] [--cases M] [--replay S:INDEX | --replay fixed:INDEX] [--ranks R | --devices D]
  *
  * With R ranks every call is made by R threads, each with a context of its own, on another device if there are several,
- * and a part of the rows.
+ * and a part of the rows. With D devices a context has as many, also if the machine has fewer, which then serve as several.
  *
  * Exit code 77: the backend has no device here, unless FKM_REQUIRE (a list like cpu,opencl) names it.
  */
@@ -50,7 +50,7 @@ struct trial {
 	int64_t first, count; /* problems of the batch in this call */
 };
 
-static int ranks = 1;
+static int ranks = 1, device_count;
 static struct fkm_local_ranks *groups[THREAD_COUNTS]; /* NULL: one rank */
 static struct fkm_context *contexts[THREAD_COUNTS][MOST_RANKS];
 static const char *kernels[MOST_KERNELS];
@@ -449,7 +449,8 @@ static bool all_fitted(const struct trial *t)
 static void run_way(struct trial *t, struct way way)
 {
 	/* The suite's workspaces are host memory, which only one backend works in. */
-	way.own_workspace = way.own_workspace && strcmp(fkm_context_backend(contexts[0][0]), "cpu") == 0;
+	way.own_workspace =
+		way.own_workspace && device_count == 0 && strcmp(fkm_context_backend(contexts[0][0]), "cpu") == 0;
 	t->way = way;
 	const struct fkm_fit_result all = t->outputs.result;
 	if (way.lean) {
@@ -575,15 +576,23 @@ static int32_t devices_of(const char *name)
 /* Those of one number of threads. */
 static enum fkm_status open_contexts(const char *name, int index)
 {
-	const int32_t devices = ranks > 1 ? devices_of(name) : 1;
+	const int32_t devices = ranks > 1 || device_count > 0 ? devices_of(name) : 1;
+	int32_t indices[MOST_RANKS];
 	struct fkm_context_params params;
 	struct fkm_communicator communicator;
 
 	fkm_context_params_init(&params);
 	params.backend = name;
 	params.threads = thread_counts[index];
-	if (ranks > 1) {
+	for (int i = 0; i < device_count; i++)
+		indices[i] = devices > 0 ? i % devices : 0;
+	if (device_count > 0) {
+		params.devices = indices;
+		params.device_count = device_count;
+	}
+	if (ranks > 1 || device_count > 0)
 		params.threads = 1 + index % 2;
+	if (ranks > 1) {
 		if (fkm_local_ranks_create(ranks, 120, &groups[index]) != FKM_OK)
 			abort();
 		params.communicator = &communicator;
@@ -675,12 +684,15 @@ int main(int argc, char **argv)
 			parts = *end == '/' ? strtoll(end + 1, NULL, 0) : 0;
 		} else if (strcmp(argv[i], "--ranks") == 0) {
 			ranks = (int)strtol(argv[i + 1], NULL, 0);
+		} else if (strcmp(argv[i], "--devices") == 0) {
+			device_count = (int)strtol(argv[i + 1], NULL, 0);
 		} else if (strcmp(argv[i], "--replay") == 0) {
 			replay = argv[i + 1];
 		}
 	}
-	if (argc % 2 == 0 || parts < 1 || ranks < 1 || ranks > MOST_RANKS) {
-		printf("usage: conformance [--part I/N] [--seed S] [--cases M] [--replay S:INDEX|fixed:INDEX] [--ranks R]\n");
+	if (argc % 2 == 0 || parts < 1 || ranks < 1 || ranks > MOST_RANKS || device_count > MOST_RANKS) {
+		printf("usage: conformance [--part I/N] [--seed S] [--cases M] [--replay S:INDEX|fixed:INDEX]\n"
+			   "                   [--ranks R | --devices D]\n");
 		return 2;
 	}
 	if (!replay)

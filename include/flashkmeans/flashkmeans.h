@@ -193,6 +193,11 @@ struct fkm_context_params {
 	/* Makes the context one rank of several: fkm_fit, fkm_predict, fkm_update and fkm_inertia become calls of all
 	 * ranks, see above. Copied; what its user is must outlive the context. NULL, or a size of 1: none. */
 	const struct fkm_communicator *communicator;
+	/* Instead of device: the indices of several devices of the backend, among which a call deals the rows of its points.
+	 * Results have the bits of one device. Such a context takes host arrays, and no workspace, native queue or
+	 * communicator; memory_budget_bytes and threads are each device's. Copied. NULL and 0: one device. */
+	const int32_t *devices;
+	int32_t device_count;
 };
 
 /* Sets the defaults. The size is the caller's, so that a program keeps working with a library whose struct has grown. */

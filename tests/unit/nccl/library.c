@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tests/unit/test_merge.c opens in place of NCCL: reductions of host memory between threads, of which one can fail. */
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "library.h"
+
+enum { SUCCESS = 0, BROKEN = 3, MOST_RANKS = 8, INT64 = 4, SUM = 0, MAX = 2, MIN = 3 };
+
+struct id {
+	char bytes[128];
+};
+
+struct membership {
+	int rank;
+};
+
+static struct fake_nccl fake;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t met = PTHREAD_COND_INITIALIZER;
+static int waiting, meetings;
+static int64_t *values[MOST_RANKS];
+
+int ncclGetUniqueId(struct id *id);
+int ncclCommInitRank(void **membership, int ranks, struct id id, int rank);
+int ncclAllReduce(const void *from, void *to, size_t count, int type, int op, void *membership, void *queue);
+int ncclCommDestroy(void *membership);
+const char *ncclGetErrorString(int result);
+
+struct fake_nccl *fake_nccl(void)
+{
+	return &fake;
+}
+
+/* Counts a call; whether it is to fail. */
+static int fails(enum fake_nccl_call call, int rank)
+{
+	pthread_mutex_lock(&mutex);
+	fake.calls[call]++;
+	pthread_mutex_unlock(&mutex);
+	return fake.fails && fake.failing_call == call && fake.failing_rank == rank;
+}
+
+int ncclGetUniqueId(struct id *id)
+{
+	memset(id->bytes, 0x5A, sizeof(id->bytes));
+	return fails(FAKE_NCCL_ID, 0) ? BROKEN : SUCCESS;
+}
+
+int ncclCommInitRank(void **membership, int ranks, struct id id, int rank)
+{
+	struct membership *made = calloc(1, sizeof(*made));
+	*membership = NULL;
+	if (!made || id.bytes[0] != 0x5A || id.bytes[127] != 0x5A || fails(FAKE_NCCL_JOIN, rank)) {
+		free(made);
+		return BROKEN;
+	}
+	fake.ranks = ranks;
+	made->rank = rank;
+	*membership = made;
+	return SUCCESS;
+}
+
+static void meet(void)
+{
+	const int meeting = meetings;
+	if (++waiting == fake.ranks) {
+		waiting = 0;
+		meetings++;
+		pthread_cond_broadcast(&met);
+	}
+	while (meetings == meeting)
+		pthread_cond_wait(&met, &mutex);
+}
+
+static int64_t combine(int64_t a, int64_t b, int op)
+{
+	if (op == SUM)
+		return a + b;
+	return op == MIN ? (a < b ? a : b) : (a > b ? a : b);
+}
+
+int ncclAllReduce(const void *from, void *to, size_t count, int type, int op, void *membership, void *queue)
+{
+	const int rank = ((struct membership *)membership)->rank;
+	const int failing = fails(FAKE_NCCL_REDUCE, rank);
+	if (from != to || type != INT64 || queue != FAKE_NCCL_QUEUE)
+		return BROKEN;
+	int64_t *all = calloc(count, sizeof(*all));
+	pthread_mutex_lock(&mutex);
+	values[rank] = to;
+	meet();
+	for (size_t i = 0; i < count; i++) {
+		all[i] = values[0][i];
+		for (int other = 1; other < fake.ranks; other++)
+			all[i] = combine(all[i], values[other][i], op);
+	}
+	meet();
+	memcpy(to, all, count * sizeof(*all));
+	pthread_mutex_unlock(&mutex);
+	free(all);
+	return failing ? BROKEN : SUCCESS;
+}
+
+int ncclCommDestroy(void *membership)
+{
+	fails(FAKE_NCCL_LEAVE, 0);
+	free(membership);
+	return SUCCESS;
+}
+
+const char *ncclGetErrorString(int result)
+{
+	return result == BROKEN ? "broken on purpose" : "no error";
+}

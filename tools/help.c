@@ -15,6 +15,7 @@ const char tool_help[] = "usage: fkm fit X [option ...]          cluster the poi
 	"Running\n"                                                                                                        \
 	"  --backend NAME           cpu, cuda, hip or opencl (default: the first that works)\n"                            \
 	"  --device I|NAME          device of the backend, from 0, or a part of its name; see fkm devices\n"               \
+	"  --devices LIST           devices of the backend, like 0,1, that share the points\n"                             \
 	"  --threads N              CPU threads (default: all)\n"                                                          \
 	"  --dtype f16|bf16|f32     type to hold the points in (default: the file's)\n"                                    \
 	"  --precision exact|fast   fast: uncertified labels\n"                                                            \

@@ -28,6 +28,7 @@ enum option_id {
 	CENTROIDS_DTYPE,
 	CHUNK_ROWS,
 	DEVICE,
+	DEVICE_LIST,
 	DTYPE,
 	EMPTY,
 	FIXED,
@@ -60,6 +61,7 @@ static const struct definition {
 	{"chunk-rows", required_argument, CHUNK_ROWS, RUN | PLAN},
 	{"clusters", required_argument, CLUSTERS, FIT | PLAN},
 	{"device", required_argument, DEVICE, RUN | PLAN},
+	{"devices", required_argument, DEVICE_LIST, RUN},
 	{"dims", required_argument, DIMS, PLAN},
 	{"distances", required_argument, OUTPUT + TOOL_DISTANCES, RUN},
 	{"dtype", required_argument, DTYPE, RUN | PLAN},
@@ -140,6 +142,24 @@ static enum tool_exit parse_seed(const char *text, uint64_t *seed)
 		return tool_fail(TOOL_USAGE, "--seed: '%s' is not a whole number from 0 to %" PRIu64, text, UINT64_MAX);
 	*seed = parsed;
 	return TOOL_OK;
+}
+
+/* "0,1,2" */
+static enum tool_exit parse_devices(int id, const char *text, struct tool_options *options)
+{
+	options->device_count = 0;
+	for (const char *at = text;; at++) {
+		char *end;
+		const long value = strtol(at, &end, 10);
+		if (end == at || value < 0 || value > INT32_MAX || (*end != ',' && *end != '\0') ||
+			options->device_count == TOOL_MOST_DEVICES)
+			return tool_fail(TOOL_USAGE, "--%s: '%s' is not a list like 0,1 of at most %d devices", option_name(id),
+							 text, TOOL_MOST_DEVICES);
+		options->devices[options->device_count++] = (int32_t)value;
+		if (*end == '\0')
+			return TOOL_OK;
+		at = end;
+	}
 }
 
 static enum tool_exit parse_tolerance(int id, const char *text, double *tolerance)
@@ -244,6 +264,8 @@ static enum tool_exit take_option(int id, const char *text, struct tool_options 
 			return TOOL_OK;
 		}
 		return parse_int32(id, text, 0, &options->device);
+	case DEVICE_LIST:
+		return parse_devices(id, text, options);
 	case DIMS:
 		return parse_integer(id, text, 1, INT64_MAX, &options->plan_dims);
 	case DTYPE:

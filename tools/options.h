@@ -21,7 +21,7 @@ enum tool_output_kind {
 	TOOL_OUTPUTS /* how many there are */
 };
 
-enum { TOOL_DEFAULT_CLUSTERS = 8 };
+enum { TOOL_DEFAULT_CLUSTERS = 8, TOOL_MOST_DEVICES = 64 };
 
 struct tool_options {
 	enum tool_command command;
@@ -48,6 +48,8 @@ struct tool_options {
 	const char *backend;
 	int32_t device; /* -1: that of the name, or any */
 	const char *device_name;
+	int32_t devices[TOOL_MOST_DEVICES];
+	int32_t device_count; /* 0: one, as the two before say */
 	int32_t threads;
 	const char *kernel;
 	int64_t chunk_rows;

@@ -232,6 +232,12 @@ same 'predict on a batch' labels batch.labels
 make_array f4 3 50 0 5 >batch-weights.npy
 exits 0 "$fkm" fit batch.npy -k 3 --weights batch-weights.npy
 
+# ---- several devices: there is one cpu, which can be several ----
+exits 0 "$fkm" fit batch.npy -k 3 --backend cpu --devices 0,0,0 $all
+for result in labels centroids order offsets distances; do
+	same 'several devices' $result batch.$result
+done
+
 # ---- the report ----
 for key in backend device kernel tile n k d b dtype metric n_iter stop_reason inertia rechecked exact_ties relocations \
 	empty_clusters workspace_bytes seconds; do
@@ -303,6 +309,8 @@ refuses 2 "--dtype: 'f64' is not known; f16, bf16 and f32 are" fit f4.npy --dtyp
 refuses 2 "--max-memory: '4Q'" fit f4.npy --max-memory 4Q
 refuses 2 "--max-memory: '9999999P'" fit f4.npy --max-memory 9999999P
 refuses 2 "--threads: '0'" fit f4.npy --threads 0
+refuses 2 "--devices: '0,'" fit f4.npy --devices 0,
+refuses 1 'cpu device 1 does not exist' fit f4.npy -k 2 --backend cpu --devices 0,1
 refuses 2 'without --centroids' fit f4.npy --centroids-dtype f32
 refuses 2 'same file as --labels' fit f4.npy --labels results/l --distances ./results/../results/l
 refuses 2 'same file as the points' fit f4.npy --labels ./f4.npy

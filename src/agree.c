@@ -16,7 +16,7 @@ struct field {
 enum { MOST_FIELDS = 24 };
 
 struct fields {
-	int count;
+	int64_t count;
 	struct field items[MOST_FIELDS];
 };
 
@@ -98,7 +98,7 @@ static enum fkm_status compare(struct fkmi_merge *merge, enum fkmi_call call, st
 	struct fields fields = {0};
 	int64_t values[2 * MOST_FIELDS + WANTS];
 	list_fields(call, request, &fields);
-	for (int i = 0; i < fields.count; i++) {
+	for (int64_t i = 0; i < fields.count; i++) {
 		values[2 * i] = fields.items[i].value;
 		values[2 * i + 1] = -fields.items[i].value;
 	}
@@ -109,7 +109,7 @@ static enum fkm_status compare(struct fkmi_merge *merge, enum fkmi_call call, st
 		list_wants(request, values + 2 * fields.count);
 		FKMI_TRY(fkmi_merge_values(merge, values, 2 * fields.count + WANTS, FKM_REDUCE_MAX));
 	}
-	for (int i = 0; i < fields.count; i++) {
+	for (int64_t i = 0; i < fields.count; i++) {
 		const int64_t most = values[2 * i], least = -values[2 * i + 1];
 		if (most != least)
 			return fail_different(&fields.items[i], least, most);

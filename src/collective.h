@@ -14,10 +14,10 @@ struct fkmi_collective;
 /* Whether the library of the device's backend can be used, with the reason if not. Thread-safe. */
 enum fkm_status fkmi_collective_find(const struct fkmi_device *device);
 
-enum fkm_status fkmi_collective_id(struct fkmi_device *device, int64_t id[FKMI_COLLECTIVE_ID_WORDS]);
+enum fkm_status fkmi_collective_id(struct fkmi_device *device, int64_t words[FKMI_COLLECTIVE_ID_WORDS]);
 
 /* Waits until all ranks have joined. */
-enum fkm_status fkmi_collective_join(struct fkmi_device *device, const int64_t id[FKMI_COLLECTIVE_ID_WORDS],
+enum fkm_status fkmi_collective_join(struct fkmi_device *device, const int64_t words[FKMI_COLLECTIVE_ID_WORDS],
 									 int32_t rank, int32_t ranks, struct fkmi_collective **collective);
 
 /* Of int64 in memory of the device, on its queue; does not wait. */

@@ -15,8 +15,8 @@
 
 struct fkmi_merge;
 
-/* Checks and copies a communicator. *merge is NULL where it is NULL or of size 1, and on failure. */
-enum fkm_status fkmi_merge_create(const struct fkm_communicator *communicator, struct fkmi_merge **merge);
+/* Checks and copies the communicator given. *merge is NULL where it is NULL or of size 1, and on failure. */
+enum fkm_status fkmi_merge_create(const struct fkm_communicator *given, struct fkmi_merge **merge);
 /* lost: its device was. */
 void fkmi_merge_destroy(struct fkmi_merge *merge, bool lost);
 

@@ -99,10 +99,30 @@ static enum fkm_status create_and_destroy(void *argument)
 	return status;
 }
 
+static const int32_t devices[] = {0, 0};
+
+static enum fkm_status create_and_destroy_several(void *argument)
+{
+	struct fkm_context_params params;
+	struct fkm_context *context;
+
+	(void)argument;
+	fkm_context_params_init(&params);
+	params.backend = "cpu";
+	params.threads = 1;
+	params.devices = devices;
+	params.device_count = 2;
+	enum fkm_status status = fkm_context_create(&params, &context);
+	assert_true((status == FKM_OK) == (context != NULL));
+	fkm_context_destroy(context);
+	return status;
+}
+
 static void test_context(void **state)
 {
 	(void)state;
-	assert_true(sweep(create_and_destroy, NULL) >= 3); /* the context, the device, two threads */
+	assert_true(sweep(create_and_destroy_several, NULL) >= 8); /* each context, device and exchange, and the whole */
+	assert_true(sweep(create_and_destroy, NULL) >= 3);         /* the context, the device, two threads */
 }
 
 static enum fkm_status list(void *argument)
@@ -164,7 +184,8 @@ static enum fkm_status describe(void *argument)
 	return fkm_plan_describe(work->context, &work->data.points, &work->params, text, sizeof(text), NULL);
 }
 
-static void test_calls(void **state)
+/* On a context of that many devices; 0: of one, as usual. */
+static void sweep_calls(int32_t device_count)
 {
 	static const struct spec spec = {.b = 1,
 									 .n = 40,
@@ -179,10 +200,11 @@ static void test_calls(void **state)
 	struct fkm_context_params params;
 	int32_t labels[40];
 
-	(void)state;
 	fkm_context_params_init(&params);
 	params.backend = "cpu";
 	params.threads = 2;
+	params.devices = device_count > 0 ? devices : NULL;
+	params.device_count = device_count;
 	assert_int_equal(fkm_context_create(&params, &work.context), FKM_OK);
 	data_make(&spec, &work.data);
 	outputs_make(&work.outputs, 1, spec.n, spec.k, spec.d, FKM_F64);
@@ -205,6 +227,13 @@ static void test_calls(void **state)
 	outputs_free(&work.outputs);
 	data_free(&work.data);
 	fkm_context_destroy(work.context);
+}
+
+static void test_calls(void **state)
+{
+	(void)state;
+	sweep_calls(0);
+	sweep_calls(2);
 }
 
 int main(void)

@@ -2,6 +2,8 @@
 /* A communicator of threads: each reduces a slice of the values, and writes it to all. */
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +22,8 @@ struct fkm_local_ranks {
 	pthread_cond_t met;
 	double seconds; /* 0: for ever */
 	int32_t size, waiting;
-	int64_t meetings;
-	bool late; /* somebody waited in vain */
+	_Atomic int64_t meetings; /* that were complete */
+	bool late;                /* somebody waited in vain */
 	struct member members[];
 };
 
@@ -44,6 +46,7 @@ static struct timespec deadline_after(double seconds)
 /* Returns when all ranks have called it; false if that takes too long. */
 static bool meet(struct fkm_local_ranks *ranks, bool limited)
 {
+	enum { GLANCES = 100 };
 	pthread_mutex_lock(&ranks->mutex);
 	const int64_t meeting = ranks->meetings;
 	if (!ranks->late && ++ranks->waiting == ranks->size) {
@@ -52,6 +55,14 @@ static bool meet(struct fkm_local_ranks *ranks, bool limited)
 		pthread_cond_broadcast(&ranks->met);
 	}
 
+	/* The others are seldom far: to sleep and be woken takes longer than most of their ways. */
+	pthread_mutex_unlock(&ranks->mutex);
+	for (int i = 0; i < GLANCES; i++) {
+		if (ranks->meetings != meeting)
+			return true;
+		sched_yield();
+	}
+	pthread_mutex_lock(&ranks->mutex);
 	const struct timespec deadline = limited ? deadline_after(ranks->seconds) : (struct timespec){0};
 	while (ranks->meetings == meeting && !ranks->late) {
 		const int result = limited ? pthread_cond_timedwait(&ranks->met, &ranks->mutex, &deadline)

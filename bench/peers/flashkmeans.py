@@ -19,7 +19,8 @@ class ContextParams(ctypes.Structure):
         ("struct_size", ctypes.c_size_t), ("backend", ctypes.c_char_p), ("device", ctypes.c_int32),
         ("threads", ctypes.c_int32), ("memory_budget_bytes", ctypes.c_int64), ("native_queue", ctypes.c_void_p),
         ("native_context", ctypes.c_void_p), ("log", ctypes.c_void_p), ("log_user", ctypes.c_void_p),
-        ("log_level", ctypes.c_int), ("device_name", ctypes.c_char_p)]
+        ("log_level", ctypes.c_int), ("device_name", ctypes.c_char_p), ("communicator", ctypes.c_void_p),
+        ("devices", ctypes.c_void_p), ("device_count", ctypes.c_int32)]
 
 
 class FitParams(ctypes.Structure):

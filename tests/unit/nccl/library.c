@@ -57,7 +57,9 @@ int ncclCommInitRank(void **membership, int ranks, struct id id, int rank)
 		free(made);
 		return BROKEN;
 	}
+	pthread_mutex_lock(&mutex);
 	fake.ranks = ranks;
+	pthread_mutex_unlock(&mutex);
 	made->rank = rank;
 	*membership = made;
 	return SUCCESS;

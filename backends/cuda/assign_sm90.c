@@ -16,22 +16,45 @@
 #include "kernels/common/state.h"
 #include "kernels/cuda/sm90.h"
 
-enum { SLICE = 64, PIECE = 8 };
+enum {
+	SLICE = 64,
+	PIECE = 8,
+	MOST_UNMEASURED = 2048 /* centroids, up to which it takes longer to measure each row than to decide more of them */
+};
 
 /* ---- tiles ---- */
 
 struct shape {
 	const char *name;
-	int32_t d_most, points, centroids, shared_bytes;
+	int32_t d_most, points, centroids, threads, shared_bytes;
+	int32_t kept_bytes;  /* of each tile of centroids, where all of them stay in shared memory, beside shared_bytes */
+	const char *recheck; /* the shape whose recheck it has */
 };
 
 #define SHAPE(id, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                             \
-	{#id, d_most, points, centroids, FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes)},
-static const struct shape shapes[] = {FKMI_SM90_SHAPES(SHAPE)};
+	{                                                                                                                  \
+		#id,                                                                                                           \
+		d_most,                                                                                                        \
+		points,                                                                                                        \
+		centroids,                                                                                                     \
+		FKMI_SM90_THREADS,                                                                                             \
+		FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes),                                                \
+		0,                                                                                                             \
+		#id},
+#define KEPT_SHAPE(id, recheck, d_least, d_most, k_most, slices, buffers, shape)                                       \
+	{#id,                                                                                                              \
+	 d_most,                                                                                                           \
+	 FKMI_SM90_KEPT_POINTS,                                                                                            \
+	 FKMI_SM90_KEPT_CENTROIDS,                                                                                         \
+	 FKMI_SM90_KEPT_THREADS,                                                                                           \
+	 FKMI_SM90_KEPT_BYTES(slices, buffers, 0),                                                                         \
+	 FKMI_SM90_KEPT_BYTES(slices, buffers, 1) - FKMI_SM90_KEPT_BYTES(slices, buffers, 0),                              \
+	 #recheck},
+static const struct shape shapes[] = {FKMI_SM90_KEPT_SHAPES(KEPT_SHAPE) FKMI_SM90_SHAPES(SHAPE)};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 /* First the shapes that read points, then those that copy them. Below d = 128 it is scores that take the time. */
-#define TILE(prefix, id, least, most, k_least, types, tile_points, tile_centroids, shared_bytes, factor,               \
+#define TILE(prefix, id, least, most, least_k, most_k, types, tile_points, tile_centroids, bytes, rate, overhead,      \
 			 without_range)                                                                                            \
 	{.name = prefix #id,                                                                                               \
 	 .kernel = "fkmi_sm90_" #id,                                                                                       \
@@ -39,29 +62,44 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 	 .dtypes = (types),                                                                                                \
 	 .d_min = (least),                                                                                                 \
 	 .d_max = (most),                                                                                                  \
-	 .k_min = (k_least),                                                                                               \
-	 .k_max = 1 << 23,                                                                                                 \
+	 .k_min = (least_k),                                                                                               \
+	 .k_max = (most_k),                                                                                                \
 	 .points = (tile_points),                                                                                          \
 	 .centroids = (tile_centroids),                                                                                    \
 	 .dims = (most) < 128 ? (most) : 0,                                                                                \
-	 .local_bytes = (shared_bytes),                                                                                    \
-	 .multiply_adds_per_second = (factor) * ((most) == 16    ? 5.6e11                                                  \
-											 : (most) < 128  ? (most) * 2.2e10                                         \
-											 : (k_least) > 1 ? 2.4e12                                                  \
-															 : 2.3e12),                                                \
-	 .seconds_per_tile = (most) == 16  ? 6e-6                                                                          \
-						 : (most) < 64 ? 4e-6                                                                          \
-									   : 1.5e-6,                                                                       \
+	 .local_bytes = (bytes),                                                                                           \
+	 .multiply_adds_per_second = (rate),                                                                               \
+	 .seconds_per_tile = (overhead),                                                                                   \
 	 .seconds_per_chunk = FKMI_GPU_SECONDS_PER_CHUNK,                                                                  \
 	 .unranged = (without_range)},
+#define RING_TILE(prefix, id, least, most, least_k, types, points, centroids, bytes, factor, without_range)            \
+	TILE(prefix, id, least, most, least_k, 1 << 23, types, points, centroids, bytes,                                   \
+		 (factor) * ((most) == 16    ? 5.6e11                                                                          \
+					 : (most) < 128  ? (most) * 2.2e10                                                                 \
+					 : (least_k) > 1 ? 2.4e12                                                                          \
+									 : 2.3e12),                                                                        \
+		 (most) == 16  ? 6e-6                                                                                          \
+		 : (most) < 64 ? 4e-6                                                                                          \
+					   : 1.5e-6,                                                                                       \
+		 without_range)
+#define SIXTEEN_BITS (1u << FKM_F16 | 1u << FKM_BF16)
 #define DIRECT_TILE(id, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                       \
-	TILE("sm90-", id, d_least, d_most, k_least, 1u << FKM_F16 | 1u << FKM_BF16, points, centroids,                     \
-		 FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 1.0, 1u << FKM_F16)
+	RING_TILE("sm90-", id, d_least, d_most, k_least, SIXTEEN_BITS, points, centroids,                                  \
+			  FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 1.0, 1u << FKM_F16)
 #define COPY_TILE(id, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                         \
-	TILE("sm90-copy-", id, d_least, d_most, k_least, 1u << FKM_F16 | 1u << FKM_BF16 | 1u << FKM_F32, points,           \
-		 centroids, FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 0.9, 0)
+	RING_TILE("sm90-copy-", id, d_least, d_most, k_least, SIXTEEN_BITS | 1u << FKM_F32, points, centroids,             \
+			  FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 0.9, 0)
+#define KEPT_TILE(prefix, id, d_least, d_most, k_most, types, slices, buffers, factor, without_range)                  \
+	TILE(prefix, id, d_least, d_most, 1, k_most, types, FKMI_SM90_KEPT_POINTS, FKMI_SM90_KEPT_CENTROIDS,               \
+		 FKMI_SM90_KEPT_BYTES(slices, buffers, (k_most) / FKMI_SM90_KEPT_CENTROIDS),                                   \
+		 (factor) * ((d_most) < 128 ? (d_most) * 2.6e10 : 2.6e12), 0.3e-6, without_range)
+#define KEPT_DIRECT_TILE(id, recheck, d_least, d_most, k_most, slices, buffers, shape)                                 \
+	KEPT_TILE("sm90-", id, d_least, d_most, k_most, SIXTEEN_BITS, slices, buffers, 1.0, 1u << FKM_F16)
+#define KEPT_COPY_TILE(id, recheck, d_least, d_most, k_most, slices, buffers, shape)                                   \
+	KEPT_TILE("sm90-copy-", id, d_least, d_most, k_most, SIXTEEN_BITS | 1u << FKM_F32, slices, buffers, 0.9, 0)
 
-const struct fkmi_tile fkmi_cuda_sm90_tiles[] = {FKMI_SM90_SHAPES(DIRECT_TILE) FKMI_SM90_SHAPES(COPY_TILE)};
+const struct fkmi_tile fkmi_cuda_sm90_tiles[] = {FKMI_SM90_KEPT_SHAPES(KEPT_DIRECT_TILE) FKMI_SM90_SHAPES(DIRECT_TILE)
+													 FKMI_SM90_KEPT_SHAPES(KEPT_COPY_TILE) FKMI_SM90_SHAPES(COPY_TILE)};
 const int32_t fkmi_cuda_sm90_tile_count = 2 * SHAPES;
 
 /* The planner has a copy of the table. */
@@ -82,6 +120,20 @@ static bool copies(const struct fkmi_tile *tile)
 static const struct shape *shape_of(const struct fkmi_tile *tile)
 {
 	return &shapes[tile_index(tile) % SHAPES];
+}
+
+/* That of a shape's recheck. */
+static const struct shape *recheck_shape(const struct shape *shape)
+{
+	const struct shape *s = shapes;
+	while (strcmp(s->name, shape->recheck) != 0)
+		s++;
+	return s;
+}
+
+static int32_t shared_bytes(const struct shape *shape, int64_t k)
+{
+	return shape->shared_bytes + shape->kept_bytes * (int32_t)fkmi_gpu_divide_up(k, shape->centroids);
 }
 
 bool fkmi_cuda_sm90_fuses(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
@@ -105,7 +157,7 @@ struct layout {
 	int64_t d_padded, d_pitch, k_padded, slots, span_rows, candidate_capacity, scan_rows;
 	int64_t problems, row_counts, totals, zero_end; /* zero before prepare */
 	int64_t keys, first, ones_end;                  /* all bits set before prepare */
-	int64_t usual, slot_of, mean, shift, operands, norms, lengths, row_starts;
+	int64_t usual, slot_of, mean, shift, measured_shift, active_list, operands, norms, lengths, row_starts;
 	int64_t copy_mean, copy_scale, copy, residuals; /* where points are copied */
 	int64_t bytes;                                  /* -1 if that overflows */
 	/* From the beginning of job->scratch, while assign runs; rows: only where the job has no distances, over which they
@@ -154,6 +206,8 @@ static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_p
 	l.slot_of = fkmi_gpu_take(&l.bytes, p->b, p->k, sizeof(uint32_t));
 	l.mean = fkmi_gpu_take(&l.bytes, p->b, p->d, sizeof(double));
 	l.shift = fkmi_gpu_take(&l.bytes, p->b, l.d_padded, sizeof(float));
+	l.measured_shift = fkmi_gpu_take(&l.bytes, p->b, l.d_padded, sizeof(float));
+	l.active_list = fkmi_gpu_take(&l.bytes, p->b, 1, sizeof(int32_t));
 	l.operands = fkmi_gpu_take(&l.bytes, p->b * p->k, l.d_pitch, sizeof(uint16_t));
 	l.norms = fkmi_gpu_take(&l.bytes, p->b, l.k_padded, sizeof(float));
 	l.lengths = fkmi_gpu_take(&l.bytes, p->b, p->k, sizeof(struct fkmi_sm90_length));
@@ -276,6 +330,24 @@ static float score_error(int64_t d)
 	return (float)((double)(17 * fkmi_gpu_divide_up(d, 16) + 8) * 0x1p-23 * 1.01);
 }
 
+/* What the filter multiplies: the points, or their copy. */
+struct operands {
+	const void *data;
+	int64_t row_stride, batch_stride; /* elements */
+	bool aligned;                     /* fit for the copy engine: rows of 16-byte pieces */
+};
+
+static struct operands operands_of(const struct run *r)
+{
+	const struct fkmi_job *job = r->job;
+	struct operands o = {place(job->points), job->point_row_stride, job->point_batch_stride, false};
+	if (r->copied)
+		o = (struct operands){at(r, r->layout.copy), r->layout.d_pitch, r->layout.d_pitch * job->problem.n, false};
+	o.aligned = is_multiple((int64_t)(uintptr_t)o.data, 16) && is_multiple(o.row_stride, PIECE) &&
+				(job->problem.b == 1 || is_multiple(o.batch_stride, PIECE));
+	return o;
+}
+
 /* ---- prepare ---- */
 
 /* Does nothing but at the first prepare of a call. */
@@ -315,6 +387,9 @@ enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_j
 								  .problems = at(&r, l->problems),
 								  .mean = at(&r, l->mean),
 								  .shift = at(&r, l->shift),
+								  .measured_shift = at(&r, l->measured_shift),
+								  .active_list = at(&r, l->active_list),
+								  .totals = at(&r, l->totals),
 								  .copy_mean = r.copied ? at(&r, l->copy_mean) : NULL,
 								  .copy_scale = r.copied ? at(&r, l->copy_scale) : NULL,
 								  .operands = at(&r, l->operands),
@@ -333,6 +408,8 @@ enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_j
 								  .slots = (int32_t)l->slots,
 								  .dtype = p->dtype,
 								  .exact = p->precision == FKM_PRECISION_EXACT,
+								  .measures_all =
+									  p->k > MOST_UNMEASURED || r.shape->d_most > 512 || !operands_of(&r).aligned,
 								  .gamma = score_error(p->d)};
 	const int64_t warps = FKMI_SM90_GROUP / 32;
 	FKMI_TRY(launch(&r, "fkmi_sm90_center", blocks_for(&r, p->b, 1), FKMI_SM90_CENTER_GROUP, &a));
@@ -353,6 +430,7 @@ static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span s
 {
 	const struct fkmi_job *job = r->job;
 	const struct fkmi_problem *p = &job->problem;
+	const struct operands operands = operands_of(r);
 	const struct layout *l = &r->layout;
 	struct fkmi_sm90_assign a = {
 		.problems = at(r, l->problems),
@@ -360,10 +438,11 @@ static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span s
 		.lengths = at(r, l->lengths),
 		.shift = r->copied ? NULL : at(r, l->shift),
 		.residuals = r->copied ? at(r, l->residuals) : NULL,
-		.operands = r->copied ? at(r, l->copy) : place(job->points),
-		.operand_row_stride = r->copied ? l->d_pitch : job->point_row_stride,
-		.operand_batch_stride = r->copied ? l->d_pitch * p->n : job->point_batch_stride,
+		.operands = operands.data,
+		.operand_row_stride = operands.row_stride,
+		.operand_batch_stride = operands.batch_stride,
 		.active = place(job->active),
+		.active_list = at(r, l->active_list),
 		.state = place(job->state),
 		.labels = place(job->labels),
 		.previous = place(job->previous),
@@ -381,13 +460,12 @@ static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span s
 		.span_row = (int32_t)span.row,
 		.span_rows = (int32_t)span.rows,
 		.candidate_capacity = (int32_t)l->candidate_capacity,
-		.listed_tile = r->shape->points,
+		.listed_tile = recheck_shape(r->shape)->points,
+		.aligned = operands.aligned,
 		.bf16 = !r->copied && p->dtype == FKM_BF16,
 		.exact = p->precision == FKM_PRECISION_EXACT,
 		.one = 1.0f,
 	};
-	a.aligned = is_multiple((int64_t)(uintptr_t)a.operands, 16) && is_multiple(a.operand_row_stride, PIECE) &&
-				(p->b == 1 || is_multiple(a.operand_batch_stride, PIECE));
 	set_errors(&a, p->d);
 	return a;
 }
@@ -438,8 +516,8 @@ static enum fkm_status launch_flash(const struct run *r, const struct shape *sha
 	snprintf(kernel, sizeof kernel, "fkmi_sm90_%s%s", shape->name, suffix);
 	return fkmi_cuda_launch(r->cuda, &(struct fkmi_cuda_launch){.kernel = kernel,
 																.blocks = blocks,
-																.threads = FKMI_SM90_THREADS,
-																.local_bytes = shape->shared_bytes,
+																.threads = shape->threads,
+																.local_bytes = shared_bytes(shape, a->k),
 																.overlap = strcmp(suffix, "_recheck") == 0,
 																.arguments = (void *[]){&points, &centroids, a}});
 }
@@ -450,7 +528,7 @@ static enum fkm_status recheck(const struct run *r, struct fkmi_sm90_assign *ass
 	const struct fkmi_job *job = r->job;
 	const struct layout *l = &r->layout;
 	const int64_t units = r->cuda->base.gpu.device.limits.units;
-	FKMI_TRY(launch_flash(r, r->shape, "_recheck", units, assign));
+	FKMI_TRY(launch_flash(r, recheck_shape(r->shape), "_recheck", units, assign));
 	struct fkmi_sm90_recheck a = {.points = points_of(r),
 								  .centroids = place(job->centroids),
 								  .norms = assign->norms,

@@ -7,7 +7,7 @@
 #include "backends/gpu/assign_matrix.h"
 #include "cuda.h"
 
-enum { MOST_TILES = 48 };
+enum { MOST_TILES = 64 };
 
 /* Kernels with a host side of their own. */
 static const struct family {

@@ -50,6 +50,8 @@
 #include "kernels/cuda/ptx.cuh"
 #include "kernels/cuda/sm90.h"
 
+#define CERTIFICATE_TINY 0x1p-59f
+
 static __device__ __forceinline__ float inverse_power2(float v)
 {
 	return __int_as_float(0x7f000000 - __float_as_int(v));
@@ -64,13 +66,32 @@ struct certificate_problem {
 	struct fkmi_sm90_usual usual;
 };
 
+/* Of a problem in memory, but for the usual lengths. */
+static __device__ __forceinline__ struct certificate_problem
+certificate_problem_of(const struct fkmi_sm90_problem *problem)
+{
+	float inverse = inverse_power2(__ldg(&problem->centroid_scale));
+	asm volatile("" : "+f"(inverse)); /* 2^t is made of it again: registers are few */
+	return {__ldg(&problem->shift_norm),
+			inverse,
+			__int_as_float(__ldg(&problem->norm_max)),
+			__int_as_float(__ldg(&problem->residual_max)),
+			{0, 0, 0, 0, 0}};
+}
+
+static __device__ __forceinline__ struct fkmi_sm90_usual usual_of(const struct fkmi_sm90_problem *problem)
+{
+	return {__ldg(&problem->usual.length), __ldg(&problem->usual.distance), __ldg(&problem->usual.residual), 0, 0};
+}
+
 /* N_k(P, R, eta) of a row. */
 template <class REAL>
 static __device__ __forceinline__ REAL centroid_error(REAL gamma, REAL shift_norm, REAL length, REAL distance,
 													  REAL residual, const struct fkmi_sm90_length &k)
 {
 	const REAL z = k.length, delta = k.residual;
-	return gamma * ((length + 2 * shift_norm) * z + z * z / 2) + (distance + delta / 2) * delta + residual * (z + delta);
+	return gamma * ((length + 2 * shift_norm) * z + z * z / 2) + (distance + delta / 2) * delta +
+		   residual * (z + delta);
 }
 
 /* Sets F_k from the others. */
@@ -100,49 +121,90 @@ static __device__ __forceinline__ float mean_measure(int64_t logarithms, int cou
 	return count > 0 ? exp2f((float)((double)logarithms / ((double)count * MEASURE_UNITS))) : 0;
 }
 
-/* The threshold for a row with best score `best`, that of centroid b, and |X^|^2 about `squares`. row: eta is given, the
- * others are found. */
-static __device__ __forceinline__ float certificate_threshold(const struct certificate_problem &problem, float gamma,
-															  float distance_error, float square_factor, float best,
-															  float squares, const struct fkmi_sm90_length &b,
-															  struct row_measure &row)
+/* What a threshold lies above the best score, in the points' scale, that of centroid b. errors: of b's score but for its
+ * allowance, `allowed`: that with its own error. rho: of the row at most. row: P and eta are given, R is found. */
+static __device__ __forceinline__ float certificate_excess(const struct certificate_problem &problem, float gamma,
+														   float distance_error, float errors, float allowed, float rho,
+														   const struct fkmi_sm90_length &b, struct row_measure &row)
 {
-	const float tiny = 0x1p-59f, eta = row.residual, inverse = problem.inverse;
+	const float p = row.length, eta = row.residual;
 	const struct fkmi_sm90_usual &usual = problem.usual;
-	const float p2 = squares * square_factor, p = sqrt_approximate(p2) * 1.00001f;
-	const float errors = centroid_error<float>(gamma, problem.shift_norm, p, 0, eta, b) + tiny;
-	const float allowed = 1.0191f * b.allowance; /* (1 + gamma) F_b */
-	const float rho2 = fmaxf(fmaf(2.0f * inverse, best, p2), 0.0f) * 1.00001f + 2.001f * (allowed + errors);
-	const float rho = sqrt_approximate(rho2) * 1.00001f;
 	const float v = fminf(problem.norm_max + problem.residual_max, p + rho + b.residual + 2.0f * eta) * 1.0001f;
 	/* sqrt(d) 2^-25 2^-t is at most `least`: d below 2^30 */
-	const float least = 0x1p-10f * inverse;
+	const float least = 0x1p-10f * problem.inverse;
 	const float delta = fminf(problem.residual_max, 0x1.01p-11f * v + least), z = fminf(problem.norm_max, v + delta);
 	const float near = rho + b.residual, far = near + eta, reference = distance_error * far * far;
-	row.length = p;
 	row.distance = sqrt_approximate(near * near + 2.0f * (eta * (v + b.length + b.residual) + reference)) * 1.00001f;
 	const float unusual = gamma * fmaxf(p - usual.length, 0.0f) * z +
 						  fmaxf(row.distance - usual.distance, 0.0f) * delta +
 						  fmaxf(eta - usual.residual, 0.0f) * (z + delta);
-	const float excess = allowed + errors + rho * b.residual + reference + tiny + unusual;
-	return fminf(__fadd_ru(best, excess * 1.0001f * inverse_power2(inverse)), 3.4e38f);
+	return (allowed + errors + rho * b.residual + reference + CERTIFICATE_TINY + unusual) * 1.0001f;
 }
 
-/* The same, of a problem in memory. */
-static __device__ __forceinline__ float certificate_threshold(const struct fkmi_sm90_problem *problem, float gamma,
-															  float distance_error, float square_factor, float best,
-															  float squares, const struct fkmi_sm90_length &b,
+static __device__ __forceinline__ float certificate_errors(const struct certificate_problem &problem, float gamma,
+														   const struct fkmi_sm90_length &b,
+														   const struct row_measure &row)
+{
+	return centroid_error<float>(gamma, problem.shift_norm, row.length, 0, row.residual, b) + CERTIFICATE_TINY;
+}
+
+/* The threshold for a row of problem b with best score `best`, that of centroid c, and P^2 at most `squares`. row: eta is
+ * given, the others are found. */
+static __device__ __forceinline__ float certificate_threshold(const struct fkmi_sm90_problem *problems, int b,
+															  float gamma, float distance_error, float best,
+															  float squares, const struct fkmi_sm90_length &c,
 															  struct row_measure &row)
 {
-	float inverse = inverse_power2(__ldg(&problem->centroid_scale));
-	asm volatile("" : "+f"(inverse)); /* 2^t is made of it again: registers are few */
-	const struct certificate_problem p = {__ldg(&problem->shift_norm),
-										  inverse,
-										  __int_as_float(__ldg(&problem->norm_max)),
-										  __int_as_float(__ldg(&problem->residual_max)),
-										  {__ldg(&problem->usual.length), __ldg(&problem->usual.distance),
-										   __ldg(&problem->usual.residual)}};
-	return certificate_threshold(p, gamma, distance_error, square_factor, best, squares, b, row);
+	struct certificate_problem problem = certificate_problem_of(&problems[b]);
+	row.length = sqrt_approximate(squares) * 1.00001f;
+	const float errors = certificate_errors(problem, gamma, c, row);
+	const float allowed = 1.0191f * c.allowance; /* (1 + gamma) F_b */
+	const float rho2 =
+		fmaxf(fmaf(2.0f * problem.inverse, best, squares), 0.0f) * 1.00001f + 2.001f * (allowed + errors);
+	const float rho = sqrt_approximate(rho2) * 1.00001f;
+	asm volatile("" : "+r"(b)); /* registers are few: the usual lengths are read only now */
+	problem.usual = usual_of(&problems[b]);
+	const float excess = certificate_excess(problem, gamma, distance_error, errors, allowed, rho, c, row);
+	return fminf(__fadd_ru(best, excess * inverse_power2(problem.inverse)), 3.39e38f);
+}
+
+/*
+ * Most rows are far from undecided, which takes less to show: the excess grows with all that goes into it, so that what
+ * it is for somewhat more than the usual row, and for the worst centroid, holds for every row up to that.
+ */
+struct quick_certificate {
+	float excess;
+	float squares, residual; /* P^2 and eta at most */
+	float far;               /* 2 2^-t L~_b + P^2 at most */
+};
+
+/* length_most: P of all rows at most, in place of each one's own; infinity: rows have their own. */
+static __device__ __forceinline__ struct quick_certificate
+quick_certificate_of(const struct certificate_problem &problem, float gamma, float distance_error, float length_most)
+{
+	const struct fkmi_sm90_usual &usual = problem.usual;
+	const bool own = !(length_most < __int_as_float(0x7f800000));
+	struct row_measure row = {own ? 1.2f * usual.length : length_most, 0, 1.2f * usual.residual};
+	struct quick_certificate quick = {0, __fmul_ru(row.length, row.length), row.residual, 0};
+	struct fkmi_sm90_length worst = {problem.norm_max, problem.residual_max, 0};
+	worst.allowance =
+		1.021f * centroid_error<float>(gamma, problem.shift_norm, usual.length, usual.distance, usual.residual, worst);
+	const float rho2 =
+		1.3f * usual.distance * usual.distance + fmaxf(quick.squares - usual.length * usual.length, 0.0f);
+	const float errors = certificate_errors(problem, gamma, worst, row), allowed = 1.0191f * worst.allowance;
+	const float far = rho2 * 0.9999f - 2.002f * (allowed + errors);
+	quick.far = far >= 0 && usual.length > 0 ? far * 0.9999f : -__int_as_float(0x7f800000);
+	quick.excess = certificate_excess(problem, gamma, distance_error, errors, allowed,
+									  sqrt_approximate(rho2) * 1.00001f, worst, row);
+	return quick;
+}
+
+/* Whether the row with that best and second-best score is decided; the excess is one of scores here. */
+static __device__ __forceinline__ bool quick_decides(const struct quick_certificate &quick, float twice_inverse,
+													 float best, float second, float squares, float residual)
+{
+	return fmaf(twice_inverse, best, squares) <= quick.far && squares <= quick.squares && residual <= quick.residual &&
+		   second > __fadd_ru(best, quick.excess);
 }
 
 #endif

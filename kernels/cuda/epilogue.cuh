@@ -7,7 +7,7 @@
 #define FKMI_CUDA_EPILOGUE_CUH
 
 #include "kernels/cuda/ptx.cuh"
-#include "kernels/cuda/sm90.h"
+#include "kernels/cuda/shape.cuh"
 
 /* ---- the best column and the second-best score ---- */
 
@@ -98,7 +98,8 @@ static __device__ __forceinline__ struct row_result merge_rows(const struct row_
 	struct row_result half[ROWS / 2];
 #pragma unroll
 	for (int i = 0; i < ROWS / 2; i++)
-		half[i] = merge_lanes(choose(upper, rows[ROWS / 2 + i], rows[i]), choose(upper, rows[i], rows[ROWS / 2 + i]), 2);
+		half[i] =
+			merge_lanes(choose(upper, rows[ROWS / 2 + i], rows[i]), choose(upper, rows[i], rows[ROWS / 2 + i]), 2);
 	if constexpr (ROWS == 4)
 		return merge_lanes(choose(odd, half[1], half[0]), choose(odd, half[0], half[1]), 1);
 	else
@@ -223,8 +224,6 @@ struct candidate_lists {
 	uint32_t at[2];
 };
 
-enum { CANDIDATE_LIST_BYTES = 2 * FKMI_SM90_LANE_CANDIDATES };
-
 static __device__ __forceinline__ void candidate_lists_add(struct candidate_lists &lists, int h, int column)
 {
 	if (lists.count[h] < FKMI_SM90_LANE_CANDIDATES)
@@ -270,10 +269,9 @@ static __device__ __forceinline__ void candidate_lists_tile(struct candidate_lis
  * first centroid. The whole warp calls it; what its rows wait for, they wait for together.
  */
 template <int BLOCKS>
-static __device__ __forceinline__ void candidate_lists_flush(const struct candidate_lists (&lists)[BLOCKS],
-															 int32_t *const (&heads)[2 * BLOCKS], int first,
-															 struct fkmi_sm90_candidate *pool, int32_t capacity,
-															 int32_t *taken)
+static __device__ __forceinline__ void
+candidate_lists_flush(const struct candidate_lists (&lists)[BLOCKS], int32_t *const (&heads)[2 * BLOCKS], int first,
+					  struct fkmi_sm90_candidate *pool, int32_t capacity, int32_t *taken)
 {
 	constexpr int ROWS = 2 * BLOCKS, MANY = 1 << 20; /* MANY: a lane's list did not suffice */
 	const int lane = (int)(threadIdx.x & 31), quad = lane & ~3, q = lane & 3;

@@ -15,62 +15,11 @@
 #ifndef FKMI_CUDA_FLASH_ASSIGN_CUH
 #define FKMI_CUDA_FLASH_ASSIGN_CUH
 
-#include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/finish.cuh"
+#include "kernels/cuda/fragments.cuh"
 #include "kernels/cuda/movers.cuh"
 
 /* ---- the warpgroups that multiply ---- */
-
-/* Where a lane reads its share of a 64 x 64 block for ldmatrix, and of which row. */
-static __device__ __forceinline__ uint32_t fragment_row(void)
-{
-	const uint32_t lane = threadIdx.x & 31, warp = threadIdx.x / 32 & 3;
-	return (lane & 15) + 16 * warp;
-}
-
-/* Group `step` of 16 dimensions of a slice of 64 rows at `block`. */
-static __device__ __forceinline__ void load_fragment(uint32_t (&a)[4], uint32_t block, int step)
-{
-	const uint32_t row = fragment_row(), half_row = threadIdx.x >> 4 & 1;
-	load_matrices(a, block + row * 128 + ((2 * (uint32_t)step + half_row) ^ (row & 7)) * 16);
-}
-
-/* Pairs of bf16 to pairs of f16, times a power of two. */
-static __device__ __forceinline__ void convert_fragment(uint32_t (&a)[4], float scale)
-{
-#pragma unroll
-	for (int i = 0; i < 4; i++)
-		a[i] = floats_to_halves(__uint_as_float(a[i] << 16) * scale, __uint_as_float(a[i] & 0xffff0000u) * scale);
-}
-
-/* Adds a fragment's part of |x^ - m|^2 to that of the lane's two rows; shift: m of the fragment's first dimension, or
- * null. */
-static __device__ __forceinline__ void add_squares(float (&squares)[2], const uint32_t (&a)[4], const float *shift)
-{
-	float2 low = {0, 0}, high = {0, 0};
-	if (shift != nullptr) {
-		const float2 *m = (const float2 *)shift + (threadIdx.x & 3);
-		low = __ldg(m);
-		high = __ldg(m + 4);
-	}
-#pragma unroll
-	for (int h = 0; h < 2; h++) {
-		const float2 x = halves_to_floats(a[h]), y = halves_to_floats(a[2 + h]);
-		const float x0 = x.x - low.x, x1 = x.y - low.y, y0 = y.x - high.x, y1 = y.y - high.y;
-		squares[h] = fmaf(x0, x0, fmaf(x1, x1, fmaf(y0, y0, fmaf(y1, y1, squares[h]))));
-	}
-}
-
-/* The accumulators of COUNT / 4 columns of 8: hn. */
-template <int COUNT> static __device__ __forceinline__ void start_scores(float (&d)[COUNT], uint32_t norms)
-{
-	norms += 8 * (thread_index() & 3);
-#pragma unroll
-	for (int i = 0; i < COUNT; i += 4) {
-		const float2 norm = shared_load2(norms + 8 * i);
-		d[i] = d[i + 2] = norm.x;
-		d[i + 1] = d[i + 3] = norm.y;
-	}
-}
 
 /* What a multiplying warpgroup has at hand. */
 template <class SHAPE, bool RECHECKS> struct multiplier {
@@ -162,19 +111,6 @@ template <class SHAPE, bool RECHECKS> struct multiplier {
 	}
 };
 
-/* The whole |X^|^2 of the lane's rows, of which each of four lanes has a part, to the results. */
-template <class SHAPE>
-static __device__ __forceinline__ void store_squares(const multiplier<SHAPE, false> &m, float (&squares)[2], int block)
-{
-#pragma unroll
-	for (int h = 0; h < 2; h++) {
-		squares[h] += __shfl_xor_sync(0xffffffffu, squares[h], 1);
-		squares[h] += __shfl_xor_sync(0xffffffffu, squares[h], 2);
-		if ((threadIdx.x & 3) == 0)
-			shared_store1(m.results_address() + 16 * (m.first_row(block) + 8 * h) + 12, __float_as_uint(squares[h]));
-	}
-}
-
 /* Rows of a tile as the epilogue sees them: best two, or lists of candidates. */
 template <class SHAPE, bool RECHECKS> struct row_block;
 
@@ -229,16 +165,11 @@ static __device__ __forceinline__ void end_rows(const multiplier<SHAPE, false> &
 												const row_block<SHAPE, false> (&rows)[SHAPE::BLOCKS],
 												const struct work_item &)
 {
-	constexpr int ROWS = 2 * SHAPE::BLOCKS;
-	struct row_result results[ROWS];
+	struct row_result results[2 * SHAPE::BLOCKS];
 #pragma unroll
-	for (int i = 0; i < ROWS; i++)
+	for (int i = 0; i < 2 * SHAPE::BLOCKS; i++)
 		results[i] = rows[i / 2].best.finish(i % 2);
-	const struct row_result r = merge_rows(results);
-	const int row = (int)(threadIdx.x & 3) * ROWS / 4;
-	if (ROWS == 4 || (threadIdx.x & 1) == 0)
-		shared_store3(m.results_address() + 16 * (m.first_row(row / 2) + 8 * (row % 2)), r.best,
-					  __int_as_float(r.column), r.second);
+	store_results(results, m.results_address() + 16 * m.first_row(0));
 }
 
 template <class SHAPE>
@@ -287,17 +218,6 @@ template <int ORDER> struct turns {
 			named_barrier_sync(1, MULTIPLIERS * WARPGROUP);
 	}
 };
-
-/* Subtracts a chunk's products: points `a`, centroids at `centroids`. */
-template <int STEPS, int COLUMNS>
-static __device__ __forceinline__ void multiply(float (&d)[COLUMNS / 2], const uint32_t (*a)[4], uint32_t centroids)
-{
-	const uint32_t descriptor = matrix_descriptor(centroids);
-#pragma unroll
-	for (int step = 0; step < STEPS; step++)
-		wgmma_subtract(d, a[step],
-					   descriptor + (uint32_t)(step / SLICE_STEPS * (COLUMNS * 128 / 16) + step % SLICE_STEPS * 2));
-}
 
 template <class SHAPE, bool RECHECKS>
 static __device__ __forceinline__ void multiply_resident(multiplier<SHAPE, RECHECKS> &m)
@@ -352,7 +272,8 @@ static __device__ __forceinline__ void multiply_resident(multiplier<SHAPE, RECHE
 		auto measure = [&](void) {
 			if constexpr (!RECHECKS) {
 				m.wait_for_results();
-				if (!m.a.exact)
+				const struct fkmi_sm90_problem *problem = &m.a.problems[list.problem(m.a, m.item())];
+				if (!is_measured(m.a, __ldg(&problem->length_most), item.tile))
 					return;
 				const float *shift = m.a.shift;
 				if (shift != nullptr)
@@ -365,7 +286,7 @@ static __device__ __forceinline__ void multiply_resident(multiplier<SHAPE, RECHE
 						add_squares(squares[block], x[block][step], shift != nullptr ? shift + 16 * step : nullptr);
 #pragma unroll
 				for (int block = 0; block < BLOCKS; block++)
-					store_squares(m, squares[block], block);
+					store_squares(squares[block], m.results_address() + 16 * m.first_row(block));
 			}
 		};
 		float d[BLOCKS][COLUMNS / 2];
@@ -503,12 +424,38 @@ static __device__ __forceinline__ void multiply_streamed(multiplier<SHAPE, RECHE
 			if constexpr (!RECHECKS) {
 				if (first) {
 					m.wait_for_results();
-					store_squares(m, squares, 0);
+					store_squares(squares, m.results_address() + 16 * m.first_row(0));
 				}
 			}
 		}
 		end_rows(m, rows, item);
 		m.give_results();
+	}
+}
+
+/* ---- the warps that make labels ---- */
+
+template <class SHAPE>
+static __device__ __forceinline__ void finish_tiles(const struct fkmi_sm90_assign &a, uint32_t base)
+{
+	typedef shared_layout<SHAPE, false> layout;
+	constexpr uint32_t ROWS = SHAPE::POINTS / FINISHERS, PARTS = ROWS / 64; /* of a warp in a tile */
+	const work_list<SHAPE, false> list(a);
+	struct finisher<(SHAPE::MOVER_REGISTERS >= 56)> finisher(a, base + layout::FINISH);
+#pragma unroll 1
+	for (uint32_t part = 0; part == 0 || finisher.b >= 0; part++) {
+		const int i = (int)(blockIdx.x + part / PARTS * block_count());
+		const uint32_t slot = part / PARTS % RESULT_SLOTS, mine = (thread_index() / 32 - 1) * ROWS + part % PARTS * 64;
+		struct work_item item = {-1, 0, 0, 0};
+		int first = 0;
+		if (i < list.count(a)) {
+			first = list.get(a, i, item) ? item.tile * SHAPE::POINTS + (int)mine : a.span_rows;
+			prefetch_rows(a, item.b, first, 64);
+			mbarrier_wait(base + layout::RESULT_FULL + 8 * slot, part / PARTS / RESULT_SLOTS & 1);
+		}
+		finisher.take(item.b, item.tile, first, base + layout::RESULTS + slot * layout::RESULT_BYTES + 16 * mine);
+		if (finisher.b >= 0 && part % PARTS == PARTS - 1)
+			mbarrier_arrive(base + layout::RESULT_EMPTY + 8 * slot);
 	}
 }
 
@@ -543,17 +490,17 @@ static __device__ __forceinline__ void flash_assign(const struct tensor_map *poi
 	if (RECHECKS)
 		grid_wait();
 	if (warp < 4) {
-		registers_decrease<40>();
+		registers_decrease<SHAPE::MOVER_REGISTERS>();
 		if (warp < FETCHING_WARPS) {
 			fill_ring<SHAPE, RECHECKS, FETCHES>(points, centroids, a, base);
 		} else if (warp <= FINISHERS) {
 			if constexpr (!RECHECKS) {
 				finish_tiles<SHAPE>(a, base);
-				count_tiles(a);
+				count_tiles(a, FINISHERS);
 			}
 		}
 	} else {
-		registers_increase<232>();
+		registers_increase<SHAPE::REGISTERS>();
 		multiplier<SHAPE, RECHECKS> m = {a, base, 0};
 		if constexpr (SHAPE::STREAMS)
 			multiply_streamed(m);

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The warpgroup of an assignment kernel that moves data: one warp fills the ring and others make labels of
- * results, or, in a recheck, all of them fetch rows. */
+/* The warps of an assignment kernel that fill its ring: one, or, in a recheck, four that fetch rows. */
 #ifndef FKMI_CUDA_MOVERS_CUH
 #define FKMI_CUDA_MOVERS_CUH
 
-#include "kernels/common/state.h"
-#include "kernels/cuda/certificate.cuh"
+#include "kernels/cuda/ptx.cuh"
 #include "kernels/cuda/shape.cuh"
-
-/* ---- the warps that fill the ring ---- */
 
 /* Eight elements, of which the first `count` are there and the others zero, in two-byte loads. */
 static __device__ __forceinline__ void fetch_elements(uint32_t to, const uint16_t *from, int count)
@@ -121,8 +117,8 @@ static __device__ __forceinline__ void fill_ring(const struct tensor_map *points
 				wait();
 				const int column = c * SHAPE::SLICES * SLICE;
 				constexpr bool copies_points = SHAPE::STREAMS && !FETCHES;
-				const uint32_t bytes = SHAPE::STAGE_BYTES - (copies_points ? 0 : SHAPE::POINT_BYTES) +
-									   (c == 0 ? SHAPE::COLUMNS * 4 : 0);
+				const uint32_t bytes =
+					SHAPE::STAGE_BYTES - (copies_points ? 0 : SHAPE::POINT_BYTES) + (c == 0 ? SHAPE::COLUMNS * 4 : 0);
 				if (leads) {
 					if constexpr (FETCHES)
 						mbarrier_expect(full, bytes);
@@ -149,162 +145,6 @@ static __device__ __forceinline__ void fill_ring(const struct tensor_map *points
 					mbarrier_arrive(full);
 				at.advance();
 			}
-	}
-}
-
-/* ---- the warps that make labels of results ---- */
-
-/* Adds logarithms of the measures of these lanes' rows to the problem's sums. */
-static __device__ __forceinline__ void add_measures(struct fkmi_sm90_problem *problem, uint32_t lanes,
-													const struct row_measure &row)
-{
-	const int length = __reduce_add_sync(lanes, measure_logarithm(row.length));
-	const int distance = __reduce_add_sync(lanes, measure_logarithm(row.distance));
-	const int residual = __reduce_add_sync(lanes, measure_logarithm(row.residual));
-	if ((int)(thread_index() & 31) != __ffs((int)lanes) - 1)
-		return;
-	atomicAdd((unsigned long long *)&problem->lengths, (unsigned long long)(int64_t)length);
-	atomicAdd((unsigned long long *)&problem->distances, (unsigned long long)(int64_t)distance);
-	atomicAdd((unsigned long long *)&problem->residuals, (unsigned long long)(int64_t)residual);
-	atomicAdd(&problem->measured, __popc(lanes));
-}
-
-/* Labels, previous labels and counters of the rows of one tile, a row for each thread of warps 1 to 3 at a time;
- * undecided rows go to the list. */
-template <class SHAPE>
-static __device__ __forceinline__ void finish_rows(const struct fkmi_sm90_assign &a, const struct work_item &item,
-												   uint32_t results)
-{
-	int changed = 0, b = item.b;
-#pragma unroll 1
-	for (int r = (int)thread_index() - 32; r < SHAPE::POINTS; r += 32 * FINISHERS) {
-		asm volatile("" : "+r"(b)); /* what hangs on it does not stay in registers */
-		const struct fkmi_sm90_problem *problem = &a.problems[b];
-		const int row = item.tile * SHAPE::POINTS + r;
-		const bool there = row < a.span_rows;
-		const float residual =
-			there && a.residuals != nullptr ? __ldg(&a.residuals[(int64_t)b * a.n + a.span_row + row]) : 0.0f;
-		const float4 result = shared_load4(results + 16 * r);
-		const bool lost = __ldg(&problem->off) != 0 || !(result.x < 3.0e38f);
-		float threshold = 0;
-		bool listed = there && lost;
-		const bool certified = there && a.exact && !lost;
-		const uint32_t lanes = __ballot_sync(0xffffffffu, certified);
-		if (certified) {
-			const struct fkmi_sm90_length length = a.lengths[(int64_t)b * a.k + __float_as_int(result.y)];
-			struct row_measure measure = {0, 0, residual + __ldg(&problem->point_residual)};
-			threshold = certificate_threshold(problem, a.gamma, a.distance_error, a.square_factor, result.x, result.w,
-											  length, measure);
-			listed = !(result.z > threshold);
-			if (item.tile % FKMI_SM90_MEASURED == 0)
-				add_measures(&a.problems[b], lanes, measure);
-		}
-		if (there) {
-			asm volatile("" : "+r"(b));
-			const int64_t at = (int64_t)b * a.n + a.span_row + row;
-			const int label = __float_as_int(result.y), before = a.labels[at];
-			if (a.previous != nullptr)
-				a.previous[at] = before;
-			changed += !listed && before != label;
-			/* Until the recheck, the label of a listed row is the head of its list of candidates. */
-			a.labels[at] = !listed ? label : lost ? FKMI_SM90_SCAN_ALL : FKMI_SM90_NO_CANDIDATE;
-		}
-		const uint32_t mask = __ballot_sync(0xffffffffu, listed);
-		if (mask == 0)
-			continue;
-		int place = 0;
-		if ((thread_index() & 31) == 0)
-			place = atomicAdd(&a.row_counts[b], __popc(mask));
-		place = __shfl_sync(0xffffffffu, place, 0) + __popc(mask & ((1u << (thread_index() & 31)) - 1));
-		if (listed) {
-			struct fkmi_sm90_row *entry = &a.rows[(int64_t)b * a.span_rows + place];
-			entry->row = a.span_row + row;
-			entry->threshold = lost ? -3.4e38f : threshold;
-		}
-	}
-	changed = __reduce_add_sync(0xffffffffu, changed);
-	if ((thread_index() & 31) == 0 && changed != 0)
-		atomicAdd((unsigned long long *)&a.state[(int64_t)item.b * FKMI_STATE_MEMBERS + FKMI_STATE_CHANGED],
-				  (unsigned long long)changed);
-}
-
-/* Brings near what finish_rows reads of each row. */
-template <class SHAPE>
-static __device__ __forceinline__ void prefetch_rows(const struct fkmi_sm90_assign &a, const struct work_item &item)
-{
-	enum { ROWS = 32 }; /* in a line */
-	const int row = item.tile * SHAPE::POINTS + (int)(thread_index() & 31) * ROWS;
-	if ((int)(thread_index() & 31) * ROWS >= SHAPE::POINTS || row >= a.span_rows)
-		return;
-	const int64_t at = (int64_t)item.b * a.n + a.span_row + row;
-	prefetch(&a.labels[at]);
-	if (a.residuals != nullptr)
-		prefetch(&a.residuals[at]);
-}
-
-template <class SHAPE>
-static __device__ __forceinline__ void finish_tiles(const struct fkmi_sm90_assign &a, uint32_t base)
-{
-	typedef shared_layout<SHAPE, false> layout;
-	const work_list<SHAPE, false> list(a);
-#pragma unroll 1
-	for (uint32_t done = 0;; done++) {
-		const int i = (int)(blockIdx.x + done * block_count());
-		if (i >= list.count(a))
-			break;
-		struct work_item item;
-		const bool filled = list.get(a, i, item);
-		if (filled)
-			prefetch_rows<SHAPE>(a, item);
-		const uint32_t slot = done % RESULT_SLOTS;
-		mbarrier_wait(base + layout::RESULT_FULL + 8 * slot, done / RESULT_SLOTS & 1);
-		if (filled)
-			finish_rows<SHAPE>(a, item, base + layout::RESULTS + slot * layout::RESULT_BYTES);
-		mbarrier_arrive(base + layout::RESULT_EMPTY + 8 * (done % RESULT_SLOTS));
-	}
-}
-
-/* Tiles of listed rows before each problem's, from their counts, by the last warp that has listed rows. */
-static __device__ __forceinline__ void count_tiles(const struct fkmi_sm90_assign &a)
-{
-	const int lane = (int)(thread_index() & 31), warps = (int)block_count() * FINISHERS;
-	int last = 0;
-	__threadfence();
-	__syncwarp();
-	if (lane == 0)
-		last = atomicAdd(&a.totals->assigned, 1) == warps - 1;
-	if (!__shfl_sync(0xffffffffu, last, 0))
-		return;
-	__threadfence();
-	enum { EACH = 4 }; /* problems of a lane, whose counts it reads together */
-	int before = 0;
-#pragma unroll 1
-	for (int first = EACH * lane; first - EACH * lane < a.b; first += EACH * 32) {
-		int tiles[EACH], sum = 0;
-#pragma unroll
-		for (int i = 0; i < EACH; i++)
-			tiles[i] = first + i < a.b ? __ldcg(&a.row_counts[first + i]) : 0;
-#pragma unroll
-		for (int i = 0; i < EACH; i++)
-			sum += tiles[i] = (tiles[i] + a.listed_tile - 1) / a.listed_tile;
-		int end = sum; /* of the lanes up to this one */
-#pragma unroll
-		for (int step = 1; step < 32; step *= 2) {
-			const int other = __shfl_up_sync(0xffffffffu, end, step);
-			end += lane >= step ? other : 0;
-		}
-		int start = before + end - sum;
-#pragma unroll
-		for (int i = 0; i < EACH; i++) {
-			if (first + i < a.b)
-				a.row_starts[first + i] = start;
-			start += tiles[i];
-		}
-		before += __shfl_sync(0xffffffffu, end, 31);
-	}
-	if (lane == 0) {
-		a.row_starts[a.b] = before;
-		a.totals->assigned = 0;
 	}
 }
 

@@ -164,22 +164,78 @@ static __device__ __forceinline__ void sum_columns(int count, int d, const ELEME
 
 /* ---- centroids ---- */
 
+/* The active problems, in order, by one group. */
+static __device__ __forceinline__ void list_active(const struct fkmi_sm90_prepare &a)
+{
+	__shared__ int counts[FKMI_SM90_CENTER_GROUP / 32];
+	const int lane = (int)(threadIdx.x & 31), warp = (int)threadIdx.x / 32;
+	int before = 0;
+	for (int first = 0; first < a.b; first += FKMI_SM90_CENTER_GROUP) {
+		const int b = first + (int)threadIdx.x;
+		const bool active = b < a.b && a.active[b] != 0;
+		const uint32_t mask = __ballot_sync(0xffffffffu, active);
+		if (lane == 0)
+			counts[warp] = __popc(mask);
+		__syncthreads();
+		int place = before + __popc(mask & ((1u << lane) - 1));
+		for (int i = 0; i < FKMI_SM90_CENTER_GROUP / 32; i++) {
+			place += i < warp ? counts[i] : 0;
+			before += counts[i];
+		}
+		if (active)
+			a.active_list[place] = b;
+		__syncthreads();
+	}
+	if (threadIdx.x == 0)
+		a.totals->active = before;
+}
+
+/* The sum of v over a group, in thread 0. */
+static __device__ __forceinline__ double center_sum(double v)
+{
+	__shared__ double parts[FKMI_SM90_CENTER_GROUP / 32];
+	v = warp_sum(v);
+	if (threadIdx.x % 32 == 0)
+		parts[threadIdx.x / 32] = v;
+	__syncthreads();
+	for (int i = 1; threadIdx.x == 0 && i < FKMI_SM90_CENTER_GROUP / 32; i++)
+		v += parts[i];
+	__syncthreads();
+	return v;
+}
+
+/* What no row's P passes, m having moved by `moved` since rows were measured; infinity where that is not known, or so far
+ * from the usual row that too many would be undecided for it. */
+static __device__ __forceinline__ float longest_row(const struct fkmi_sm90_usual &usual, double moved)
+{
+	const double most = ((double)usual.length_most + moved) * 1.000001, p = usual.length, r = usual.distance;
+	const bool near = most * most - p * p <= 1.5 * r * r;
+	return usual.length > 0 && near ? __double2float_ru(most) : __int_as_float(0x7f800000);
+}
+
 /* mean, shift, and of problems what does not depend on the centroids' sizes. One group per problem. */
 static __device__ __forceinline__ void center(const struct fkmi_sm90_prepare &a)
 {
-	__shared__ double squares[FKMI_SM90_CENTER_GROUP / 32];
+	if (blockIdx.x == 0)
+		list_active(a);
 	for (int b = blockIdx.x; b < a.b; b += gridDim.x) {
 		if (!a.active[b])
 			continue;
 		struct fkmi_sm90_problem *problem = &a.problems[b];
 		double *mean = a.mean + (int64_t)b * a.d;
-		float *shift = a.shift + (int64_t)b * a.d_padded;
+		float *shift = a.shift + (int64_t)b * a.d_padded, *measured = a.measured_shift + (int64_t)b * a.d_padded;
+		const bool assigned = a.exact && a.state[(int64_t)b * FKMI_STATE_MEMBERS + FKMI_STATE_CHANGED] != 0;
+		const struct fkmi_sm90_usual usual = assigned ? a.usual[b] : fkmi_sm90_usual{0, 0, 0, 0, 0};
+		if (usual.fresh)
+			for (int j = (int)threadIdx.x; j < a.d; j += FKMI_SM90_CENTER_GROUP)
+				measured[j] = shift[j];
+		__syncthreads();
 		float scale = 1.0f;
 		if (a.dtype == FKMI_TYPE_BF16)
 			scale = bounded_power2(HALF_RANGE - fkmi_exponent(__longlong_as_double(
 													a.state[(int64_t)b * FKMI_STATE_MEMBERS + FKMI_STATE_POINT_MAX])),
 								   126);
-		double square = 0;
+		double square = 0, moved = 0;
 		if (a.copy_mean == nullptr) {
 			const int count = min(a.k, MEAN_CENTROIDS), step = a.k / count;
 			const double *centroids = a.centroids + (int64_t)b * a.k * a.d;
@@ -187,9 +243,11 @@ static __device__ __forceinline__ void center(const struct fkmi_sm90_prepare &a)
 				count, a.d, [&](int i, int j) { return centroids[(int64_t)i * step * a.d + j]; },
 				[&](int j, double sum) {
 					const float m = (float)(sum / count * (double)scale);
+					const double by = assigned ? (double)m - (double)measured[j] : 0;
 					shift[j] = m;
 					mean[j] = (double)m / (double)scale;
 					square += (double)m * (double)m;
+					moved += by * by;
 				});
 		}
 		for (int j = (int)threadIdx.x; j < a.d_padded; j += FKMI_SM90_CENTER_GROUP) {
@@ -198,21 +256,18 @@ static __device__ __forceinline__ void center(const struct fkmi_sm90_prepare &a)
 			if (j < a.d && a.copy_mean != nullptr)
 				mean[j] = (double)a.copy_mean[(int64_t)b * a.d + j];
 		}
-		square = warp_sum(square);
-		if (threadIdx.x % 32 == 0)
-			squares[threadIdx.x / 32] = square;
-		__syncthreads();
+		square = center_sum(square);
+		moved = center_sum(moved);
 		if (threadIdx.x == 0) {
-			for (int i = 1; i < FKMI_SM90_CENTER_GROUP / 32; i++)
-				square += squares[i];
 			problem->point_scale = a.copy_mean != nullptr ? a.copy_scale[b] : scale;
 			problem->shift_norm = __double2float_ru(sqrt(square) * 1.000001);
 			/* bf16 that falls below f16's normal numbers is off by half of 2^-24 */
 			problem->point_residual = a.dtype == FKMI_TYPE_BF16 && a.copy_mean == nullptr
 										  ? __double2float_ru(sqrt((double)a.d) * 0x1.01p-25)
 										  : 0;
-			const bool assigned = a.state[(int64_t)b * FKMI_STATE_MEMBERS + FKMI_STATE_CHANGED] != 0;
-			problem->usual = a.exact && assigned ? a.usual[b] : fkmi_sm90_usual{0, 0, 0};
+			problem->usual = usual;
+			problem->length_most =
+				a.measures_all ? __int_as_float(0x7f800000) : longest_row(usual, sqrt(moved) * 1.000001);
 		}
 		__syncthreads();
 	}

@@ -152,6 +152,13 @@ static __device__ __forceinline__ void grid_release(void)
 
 /* ---- shared memory ---- */
 
+static __device__ __forceinline__ uint32_t shared_load1(uint32_t at)
+{
+	uint32_t v;
+	asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at) : "memory");
+	return v;
+}
+
 static __device__ __forceinline__ float2 shared_load2(uint32_t at)
 {
 	float2 v;
@@ -172,6 +179,17 @@ static __device__ __forceinline__ float4 shared_load4(uint32_t at)
 static __device__ __forceinline__ void shared_store1(uint32_t at, uint32_t v)
 {
 	asm volatile("st.shared.u32 [%0], %1;" ::"r"(at), "r"(v) : "memory");
+}
+
+static __device__ __forceinline__ void shared_store2(uint32_t at, int x, int y)
+{
+	asm volatile("st.shared.v2.u32 [%0], {%1, %2};" ::"r"(at), "r"(x), "r"(y) : "memory");
+}
+
+static __device__ __forceinline__ void shared_store4(uint32_t at, const float4 &v)
+{
+	asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(at), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w)
+				 : "memory");
 }
 
 /* at is a multiple of 8. */
@@ -223,6 +241,12 @@ static __device__ __forceinline__ uint32_t floats_to_halves(float low, float hig
 	uint32_t halves;
 	asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(halves) : "f"(high), "f"(low));
 	return halves;
+}
+
+/* A pair of bf16, times a power of two, as f16. */
+static __device__ __forceinline__ uint32_t scale_pair(uint32_t pair, float scale)
+{
+	return floats_to_halves(__uint_as_float(pair << 16) * scale, __uint_as_float(pair & 0xffff0000u) * scale);
 }
 
 static __device__ __forceinline__ float sqrt_approximate(float v)

@@ -92,10 +92,9 @@ static __device__ __forceinline__ void nearest_of_quads(struct fkmi_sm90_nearest
 
 /* Among the centroids first, first + step, ... that repeat no other; the octet calls it together. */
 template <class READER>
-static __device__ __forceinline__ struct fkmi_sm90_nearest scan_centroids(const READER &reader,
-																		  const struct fkmi_sm90_recheck &a, int b,
-																		  const struct point_row &row, int first,
-																		  int step)
+static __device__ __forceinline__ struct fkmi_sm90_nearest
+scan_centroids(const READER &reader, const struct fkmi_sm90_recheck &a, int b, const struct point_row &row, int first,
+			   int step)
 {
 	const double *centroids = a.centroids + (int64_t)b * a.k * a.points.d;
 	const float *norms = a.norms + (int64_t)b * a.k_padded;
@@ -242,6 +241,9 @@ static __device__ __forceinline__ void conclude(const struct fkmi_sm90_recheck &
 		a.usual[b].length = mean_measure(problem->lengths, problem->measured);
 		a.usual[b].distance = mean_measure(problem->distances, problem->measured);
 		a.usual[b].residual = mean_measure(problem->residuals, problem->measured);
+		a.usual[b].fresh = !(problem->length_most < __int_as_float(0x7f800000));
+		if (a.usual[b].fresh)
+			a.usual[b].length_most = __int_as_float(problem->longest);
 	}
 	if (threadIdx.x == 0)
 		a.totals->candidates = a.totals->scans = a.totals->finished = 0;

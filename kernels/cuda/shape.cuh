@@ -8,12 +8,16 @@
 enum {
 	WARPGROUP = 128,
 	MULTIPLIERS = 2, /* warpgroups */
-	FINISHERS = 2, /* warps */
-	SLICE = 64,    /* dimensions in a row of 128 bytes */
+	FINISHERS = 2,   /* warps */
+	SLICE = 64,      /* dimensions in a row of 128 bytes */
 	SLICE_STEPS = SLICE / 16,
 	BLOCK_ROWS = 64,                /* of a wgmma */
 	BLOCK_BYTES = BLOCK_ROWS * 128, /* of a slice */
 	RESULT_SLOTS = 2,
+	FINISH_STATE_BYTES = 48,                              /* of a finishing warp, */
+	FINISH_QUEUE = 96,                                    /* rows that wait, */
+	FINISH_BYTES = FKMI_SM90_FINISH_BYTES,                /* and all its shared memory */
+	CANDIDATE_LIST_BYTES = 2 * FKMI_SM90_LANE_CANDIDATES, /* of a row, for each of four lanes */
 };
 
 /*
@@ -27,6 +31,9 @@ template <int STEPS_, int CHUNKS_, int BLOCKS_, int STAGES_, int ORDER_, bool RA
 	static constexpr int COLUMNS = 128, POINTS = MULTIPLIERS * BLOCKS * BLOCK_ROWS;
 	static constexpr int SLICES = (STEPS + SLICE_STEPS - 1) / SLICE_STEPS;
 	static constexpr int POINT_BYTES = 0, STAGE_BYTES = COLUMNS * SLICES * 128;
+	/* Of a thread that moves data and of one that multiplies. */
+	static constexpr bool CROWDED = BLOCKS == 2 && STEPS > 4;
+	static constexpr int MOVER_REGISTERS = CROWDED ? 40 : 56, REGISTERS = CROWDED ? 232 : 224;
 };
 
 /* Points go through the ring with the centroids: a stage is a slice of 128 points and 256 centroids. */
@@ -36,6 +43,7 @@ template <int STAGES_> struct streamed_shape {
 	static constexpr int COLUMNS = 256, POINTS = MULTIPLIERS * BLOCK_ROWS;
 	static constexpr int SLICES = 1;
 	static constexpr int POINT_BYTES = POINTS * 128, STAGE_BYTES = POINT_BYTES + COLUMNS * 128;
+	static constexpr int MOVER_REGISTERS = 56, REGISTERS = 224;
 };
 
 /* Offsets in shared memory. */
@@ -47,7 +55,8 @@ template <class SHAPE, bool RECHECKS> struct shared_layout {
 	static constexpr int EMPTY = FULL + SHAPE::STAGES * 8;
 	static constexpr int RESULT_FULL = EMPTY + SHAPE::STAGES * 8;
 	static constexpr int RESULT_EMPTY = RESULT_FULL + RESULT_SLOTS * 8;
-	static constexpr int BYTES = RESULT_EMPTY + RESULT_SLOTS * 8;
+	static constexpr int FINISH = (RESULT_EMPTY + RESULT_SLOTS * 8 + 15) / 16 * 16; /* of the finishing warps */
+	static constexpr int BYTES = RECHECKS ? RESULT_EMPTY + RESULT_SLOTS * 8 : FINISH + FINISHERS * FINISH_BYTES;
 };
 
 /* A place in the ring. */

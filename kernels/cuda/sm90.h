@@ -16,8 +16,9 @@ enum {
 	FKMI_SM90_CENTER_GROUP = 1024,   /* threads of those that sum columns */
 	FKMI_SM90_COPY_ROWS = 64,        /* of a group that copies points */
 	FKMI_SM90_MEASURED = 16,         /* every so many tiles are measured for the next certificate */
-	FKMI_SM90_NO_CANDIDATE = -1,     /* ends a list of candidates */
-	FKMI_SM90_SCAN_ALL = -2,         /* in place of a list: it did not fit */
+	FKMI_SM90_FINISH_BYTES = 48 + 24 * 96, /* of shared memory, for a warp that makes labels */
+	FKMI_SM90_NO_CANDIDATE = -1,           /* ends a list of candidates */
+	FKMI_SM90_SCAN_ALL = -2,               /* in place of a list: it did not fit */
 };
 
 /*
@@ -36,14 +37,42 @@ enum {
 	X(d512, 385, 512, 1, 128, 128, 6, 32768, (resident_shape<8, 4, 1, 6, 1>))                                          \
 	X(any, 513, 131072, 1, 128, 256, 4, 49152, (streamed_shape<4>))
 
-/* Their shared memory: the ring, its norms, a row's candidates from four lanes (more than its results take), barriers.
- */
+/* Their shared memory: the ring, its norms, a row's candidates from four lanes (or its results), barriers, what warps that
+ * make labels need. */
 #define FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes)                                                 \
-	((stages) * ((stage_bytes) + 4 * (centroids)) + 8 * FKMI_SM90_LANE_CANDIDATES * (points) + 16 * (stages) + 32)
+	((stages) * ((stage_bytes) + 4 * (centroids)) + 8 * FKMI_SM90_LANE_CANDIDATES * (points) + 16 * (stages) + 48 +    \
+	 2 * FKMI_SM90_FINISH_BYTES)
 
-/* What F_k of certificate.cuh is made for. */
+/*
+ * The shapes for few centroids, all of which stay in shared memory (kept_assign.cuh): X(name, the shape above whose recheck
+ * it has, least and most dimensions, most centroids, slices of 64 dimensions, tiles of points that may
+ * lie ready for each warpgroup, the template).
+ */
+#define FKMI_SM90_KEPT_SHAPES(X)                                                                                       \
+	X(d16_few, d16, 1, 16, 1024, 1, 2, (kept_shape<1, 2>))                                                             \
+	X(d32_few, d32, 17, 32, 1024, 1, 2, (kept_shape<2, 2>))                                                            \
+	X(d64_few, d64, 33, 64, 1024, 1, 2, (kept_shape<4, 2>))                                                            \
+	X(d128_few, d128, 65, 128, 256, 2, 2, (kept_shape<8, 2>))
+
+enum {
+	FKMI_SM90_KEPT_GROUPS = 3, /* warpgroups that multiply, and finishing warps */
+	FKMI_SM90_KEPT_THREADS = 128 * (FKMI_SM90_KEPT_GROUPS + 1),
+	FKMI_SM90_KEPT_POINTS = 64, /* of a tile, as the next */
+	FKMI_SM90_KEPT_CENTROIDS = 128,
+	FKMI_SM90_KEPT_RESULTS = 8,    /* tiles of a warpgroup whose labels may be still to make: those come in bursts */
+	FKMI_SM90_KEPT_BARRIERS = 8192 /* bytes, with what finishing warps need and what aligns the centroids */
+};
+
+/* Their shared memory: the points' buffers of so many slices, results, barriers, centroids, norms. */
+#define FKMI_SM90_KEPT_BYTES(slices, buffers, centroid_tiles)                                                          \
+	(FKMI_SM90_KEPT_GROUPS * FKMI_SM90_KEPT_POINTS * ((buffers) * (slices) * 128 + FKMI_SM90_KEPT_RESULTS * 16) +      \
+	 FKMI_SM90_KEPT_BARRIERS + (centroid_tiles) * FKMI_SM90_KEPT_CENTROIDS * ((slices) * 128 + 4))
+
+/* What is known of rows that are already assigned. */
 struct fkmi_sm90_usual {
-	float length, distance, residual; /* P0, R0, eta0 */
+	float length, distance, residual; /* P0, R0, eta0: what F_k of certificate.cuh is made for */
+	float length_most; /* P of any row at most, about the m that stood when all rows were last measured */
+	int32_t fresh;     /* 1: that is the last one that stood */
 };
 
 /* Of one problem, made by prepare. Lengths are in the points' scale: 2^a times the caller's. */
@@ -57,10 +86,12 @@ struct fkmi_sm90_problem {
 	float centroid_scale; /* 2^t */
 	float shift_norm;     /* |m| at most */
 	float point_residual; /* |x^ - 2^a (x - nu)| at most, but for what the rows' own residuals say */
+	float length_most;    /* P of any row at most; infinity: unknown or too far from the usual one, rows are measured */
 	struct fkmi_sm90_usual usual;
 	/* Sums of the logarithms of some rows' P, R, eta, and how many rows: they give the next prepare's usual ones. */
 	int32_t measured;
 	int64_t lengths, distances, residuals;
+	int32_t longest; /* bits of the greatest P of the rows measured */
 };
 
 /* Of a centroid, as in certificate.cuh. */
@@ -96,6 +127,7 @@ struct fkmi_sm90_totals {
 	int32_t candidates; /* taken from the pool */
 	int32_t scans;      /* rows given to the scan; may pass its capacity */
 	int32_t assigned;   /* warps of the assignment that have listed all their rows */
+	int32_t active;     /* problems; not a counter: set by prepare */
 	int32_t finished;   /* groups of the last kernel */
 };
 
@@ -119,6 +151,7 @@ struct fkmi_sm90_assign {
 	const void *operands;                   /* what the filter multiplies: points or their copy, 16-bit elements */
 	int64_t operand_row_stride, operand_batch_stride; /* elements */
 	const int32_t *active;                            /* [b] */
+	const int32_t *active_list;                       /* the active problems, of which totals knows the number */
 	int64_t *state;                                   /* [b, FKMI_STATE_MEMBERS] */
 	int32_t *labels, *previous;                       /* [b, n]; previous may be null */
 	struct fkmi_sm90_row *rows;                       /* [b, span_rows] */
@@ -148,22 +181,26 @@ struct fkmi_sm90_prepare {
 	const int32_t *active;   /* [b] */
 	const int64_t *state;    /* [b, FKMI_STATE_MEMBERS] */
 	struct fkmi_sm90_problem *problems;
-	double *mean;                        /* mu, [b, d] */
-	float *shift;                        /* m, [b, d_padded] */
-	const float *copy_mean;              /* nu, [b, d]; null: points are taken as they are */
-	const float *copy_scale;             /* 2^a of the copy, [b] */
-	uint16_t *operands;                  /* c^, f16 [b, k, d_pitch] */
-	float *norms;                        /* [b, k_padded] */
-	struct fkmi_sm90_length *lengths;    /* [b, k] */
-	const struct fkmi_sm90_usual *usual; /* [b], where state says that something is assigned */
-	uint64_t *keys;                      /* hash table, [b, slots]; all bits set before */
-	uint32_t *first;                     /* [b, slots]: lowest k with the key; all bits set before */
-	uint32_t *slot_of;                   /* [b, k] */
+	double *mean;          /* mu, [b, d] */
+	float *shift;          /* m, [b, d_padded] */
+	float *measured_shift; /* [b, d_padded]: m of usual.length_most */
+	int32_t *active_list;  /* [b] */
+	struct fkmi_sm90_totals *totals;
+	const float *copy_mean;           /* nu, [b, d]; null: points are taken as they are */
+	const float *copy_scale;          /* 2^a of the copy, [b] */
+	uint16_t *operands;               /* c^, f16 [b, k, d_pitch] */
+	float *norms;                     /* [b, k_padded] */
+	struct fkmi_sm90_length *lengths; /* [b, k] */
+	struct fkmi_sm90_usual *usual;    /* [b], where state says that something is assigned */
+	uint64_t *keys;                   /* hash table, [b, slots]; all bits set before */
+	uint32_t *first;                  /* [b, slots]: lowest k with the key; all bits set before */
+	uint32_t *slot_of;                /* [b, k] */
 	int32_t b, k, d, d_padded, d_pitch, k_padded;
 	int32_t slots; /* a power of two, at least 2 k */
 	int32_t dtype;
-	int32_t exact; /* 0: F = 0 */
-	float gamma;   /* as in fkmi_sm90_assign */
+	int32_t exact;        /* 0: F = 0 */
+	int32_t measures_all; /* each row, in every assignment */
+	float gamma;          /* as in fkmi_sm90_assign */
 };
 
 /* The copy of the points, f16 [b, n, d_pitch]: 2^a (x r - nu). Made where state says that nothing is assigned yet. */

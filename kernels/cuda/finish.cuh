@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The warps of an assignment kernel that make labels of results. A row's result is 16 bytes of shared memory: best score,
+ * its column, second-best score and, where the tile is measured, |X^|^2.
+ */
+#ifndef FKMI_CUDA_FINISH_CUH
+#define FKMI_CUDA_FINISH_CUH
+
+#include "kernels/common/state.h"
+#include "kernels/cuda/certificate.cuh"
+#include "kernels/cuda/shape.cuh"
+
+/* Whether results of that tile have |X^|^2. */
+static __device__ __forceinline__ bool is_measured(const struct fkmi_sm90_assign &a, float length_most, int tile)
+{
+	return a.exact && (tile % FKMI_SM90_MEASURED == 0 || !(length_most < __int_as_float(0x7f800000)));
+}
+
+/* Keeps the greatest P of rows, of these lanes'. */
+static __device__ __forceinline__ void raise_longest(struct fkmi_sm90_problem *problem, uint32_t lanes, float length)
+{
+	const int longest = __reduce_max_sync(lanes, __float_as_int(length));
+	if ((int)(thread_index() & 31) == __ffs((int)lanes) - 1 && longest > __ldcg(&problem->longest))
+		atomicMax(&problem->longest, longest);
+}
+
+/* The same, and, where they are counted, adds logarithms of the measures of these lanes' rows to the problem's sums. */
+static __device__ __forceinline__ void add_measures(struct fkmi_sm90_problem *problem, bool counted,
+													const struct row_measure &row)
+{
+	const uint32_t lanes = __activemask();
+	raise_longest(problem, lanes, row.length);
+	if (!counted)
+		return;
+	auto add = [&](int64_t *sum, float measure) {
+		const int logarithms = __reduce_add_sync(lanes, measure_logarithm(measure));
+		if ((int)(thread_index() & 31) == __ffs((int)lanes) - 1)
+			atomicAdd((unsigned long long *)sum, (unsigned long long)(int64_t)logarithms);
+	};
+	add(&problem->lengths, row.length);
+	add(&problem->distances, row.distance);
+	add(&problem->residuals, row.residual);
+	if ((int)(thread_index() & 31) == __ffs((int)lanes) - 1)
+		atomicAdd(&problem->measured, __popc(lanes));
+}
+
+/* What decides most rows of a problem: quick_certificate, its excess as one of scores; 2 2^-t; P^2 of every row, infinity
+ * where each has its own. */
+struct quick_test {
+	float excess, far, squares, residual, twice_inverse, most;
+};
+
+/* What a warp that makes labels keeps of its problem: in registers, or, where those are few, in shared memory. */
+template <bool ROOMY> struct finisher_state;
+
+template <> struct finisher_state<true> {
+	struct quick_test test;
+	int changed_rows; /* of all lanes */
+	bool counts;      /* the rows in the queue go into the problem's sums */
+
+	__device__ __forceinline__ void set_quick(uint32_t, const struct quick_test &quick)
+	{
+		test = quick;
+	}
+	__device__ __forceinline__ struct quick_test quick(uint32_t) const
+	{
+		return test;
+	}
+	__device__ __forceinline__ void set_counted(uint32_t, bool counted)
+	{
+		counts = counted;
+	}
+	__device__ __forceinline__ bool counted(uint32_t) const
+	{
+		return counts;
+	}
+	/* A row of each of those lanes has changed its label. */
+	__device__ __forceinline__ void add_changed(uint32_t, bool changed)
+	{
+		changed_rows += __popc(__ballot_sync(0xffffffffu, changed));
+	}
+	/* How many did, and none has. */
+	__device__ __forceinline__ int take_changed(uint32_t)
+	{
+		const int rows = changed_rows;
+		changed_rows = 0;
+		return rows;
+	}
+};
+
+template <> struct finisher_state<false> {
+	enum { QUICK = 0, COUNTED = 24, CHANGED = 32 }; /* in FINISH_STATE_BYTES */
+
+	__device__ __forceinline__ void set_quick(uint32_t at, const struct quick_test &quick)
+	{
+		if ((thread_index() & 31) == 0) {
+			shared_store4(at + QUICK, {quick.excess, quick.far, quick.squares, quick.residual});
+			shared_store2(at + QUICK + 16, __float_as_int(quick.twice_inverse), __float_as_int(quick.most));
+		}
+		__syncwarp();
+	}
+	__device__ __forceinline__ struct quick_test quick(uint32_t at) const
+	{
+		const float4 v = shared_load4(at + QUICK);
+		const float2 w = shared_load2(at + QUICK + 16);
+		return {v.x, v.y, v.z, v.w, w.x, w.y};
+	}
+	__device__ __forceinline__ void set_counted(uint32_t at, bool counted)
+	{
+		if ((thread_index() & 31) == 0)
+			shared_store1(at + COUNTED, counted);
+		__syncwarp();
+	}
+	__device__ __forceinline__ bool counted(uint32_t at) const
+	{
+		return shared_load1(at + COUNTED) != 0;
+	}
+	__device__ __forceinline__ void add_changed(uint32_t at, bool changed)
+	{
+		const uint32_t rows = (uint32_t)__popc(__ballot_sync(0xffffffffu, changed));
+		if ((thread_index() & 31) == 0)
+			shared_store1(at + CHANGED, shared_load1(at + CHANGED) + rows);
+	}
+	__device__ __forceinline__ int take_changed(uint32_t at)
+	{
+		const int rows = (int)shared_load1(at + CHANGED);
+		__syncwarp();
+		if ((thread_index() & 31) == 0)
+			shared_store1(at + CHANGED, 0);
+		return rows;
+	}
+};
+
+/*
+ * A warp that makes labels, of problem b. Rows that are not obviously decided wait in a queue in shared memory until there
+ * are enough for all lanes, since what they take is latency. Their labels stand already, as if they were decided.
+ */
+template <bool ROOMY> struct finisher {
+	const struct fkmi_sm90_assign &a;
+	uint32_t shared; /* what all finishing warps have of it */
+	int b;           /* -1: none */
+	int count;       /* of the queue: below 32 before each 64 rows */
+	struct finisher_state<ROOMY> state;
+
+	enum {
+		QUEUE = FINISH_STATE_BYTES,            /* results */
+		QUEUE_ROWS = QUEUE + 16 * FINISH_QUEUE /* and of each its row and the label that stood there */
+	};
+
+	static constexpr float LOST = -3.4e38f; /* threshold of a row whose scores say nothing */
+
+	__device__ __forceinline__ finisher(const struct fkmi_sm90_assign &assign, uint32_t shared_bytes)
+		: a(assign), shared(shared_bytes), b(-1), count(0), state()
+	{
+		if (!ROOMY)
+			shared_store1(base() + finisher_state<false>::CHANGED, 0);
+	}
+
+	/* The warp's shared memory; finishing warps begin with warp 1. */
+	__device__ __forceinline__ uint32_t base(void) const
+	{
+		return shared + (thread_index() / 32 - 1) * FINISH_BYTES;
+	}
+	static __device__ __forceinline__ int lane(void)
+	{
+		return (int)(thread_index() & 31);
+	}
+	/* The row at place i of the queue, in the problem. */
+	__device__ __forceinline__ int row_of(int i) const
+	{
+		return a.span_row + (int)shared_load1(base() + QUEUE_ROWS + 8 * i);
+	}
+
+	/*
+	 * Makes the labels of rows first .. first + 63, in tile `tile` of problem `next`, whose results lie at `results`. next
+	 * -1: nothing more comes. Called in one place, so that registers are few.
+	 */
+	__device__ __forceinline__ void take(int next, int tile, int first, uint32_t results)
+	{
+		const bool counted = a.exact && tile % FKMI_SM90_MEASURED == 0;
+		const int least = next != b || (count > 0 && counted != state.counted(base())) ? 1 : 32;
+#pragma unroll 1
+		while (count >= least)
+			decide();
+		state.set_counted(base(), counted);
+		if (next != b)
+			turn_to(next);
+		if (next >= 0)
+			take_two(counted, first + lane(), results + 16 * lane());
+	}
+
+	__device__ __forceinline__ void turn_to(int next)
+	{
+		const int changed = state.take_changed(base());
+		if (lane() == 0 && changed != 0)
+			atomicAdd((unsigned long long *)&a.state[(int64_t)b * FKMI_STATE_MEMBERS + FKMI_STATE_CHANGED],
+					  (unsigned long long)changed);
+		b = next;
+		if (!a.exact || next < 0)
+			return;
+		const struct fkmi_sm90_problem *problem = &a.problems[b];
+		const float length_most = __ldg(&problem->length_most);
+		struct certificate_problem p = certificate_problem_of(problem);
+		p.usual = usual_of(problem);
+		const struct quick_certificate quick = quick_certificate_of(p, a.gamma, a.distance_error, length_most);
+		/* Of rows that it decides it is only known that they are no longer than that. */
+		if (p.usual.length > 0)
+			raise_longest(&a.problems[b], 0xffffffffu, sqrt_approximate(quick.squares) * 1.00001f);
+		state.set_quick(base(), {quick.excess * inverse_power2(p.inverse), quick.far, quick.squares,
+								 quick.residual - __ldg(&problem->point_residual), 2.0f * p.inverse,
+								 __fmul_ru(length_most, length_most)});
+	}
+
+	/* This lane's rows `row` and `row` + 32. */
+	__device__ __forceinline__ void take_two(bool counted, int row, uint32_t results)
+	{
+		const int64_t at = (int64_t)b * a.n + a.span_row + row;
+		int before[2];
+#pragma unroll
+		for (int j = 0; j < 2; j++)
+			before[j] = row + 32 * j < a.span_rows ? a.labels[at + 32 * j] : 0;
+#pragma unroll
+		for (int j = 0; j < 2; j++) {
+			const bool there = row + 32 * j < a.span_rows;
+			float4 result = shared_load4(results + 512 * j);
+			const int label = __float_as_int(result.y);
+			bool decided = result.x < 3.0e38f;
+			if (a.exact) {
+				const struct quick_test quick = state.quick(base());
+				const float residual = there && a.residuals != nullptr ? __ldg(&a.residuals[at + 32 * j]) : 0.0f;
+				const bool own = counted || !(quick.most < __int_as_float(0x7f800000));
+				result.w = own ? result.w * a.square_factor : quick.most;
+				decided = decided && !counted &&
+						  quick_decides({quick.excess, quick.squares, quick.residual, quick.far}, quick.twice_inverse,
+										result.x, result.z, result.w, residual);
+			}
+			if (there) {
+				if (a.previous != nullptr)
+					a.previous[at + 32 * j] = before[j];
+				a.labels[at + 32 * j] = label;
+			}
+			state.add_changed(base(), there && decided && before[j] != label);
+			const bool waits = there && !decided;
+			const uint32_t mask = __ballot_sync(0xffffffffu, waits);
+			if (mask == 0)
+				continue;
+			if (waits) {
+				const int place = count + __popc(mask & ((1u << lane()) - 1));
+				shared_store4(base() + QUEUE + 16 * place, result);
+				shared_store2(base() + QUEUE_ROWS + 8 * place, row + 32 * j, before[j]);
+			}
+			count += __popc(mask);
+		}
+	}
+
+	/* The first rows of the queue. */
+	__device__ __forceinline__ void decide(void)
+	{
+		__syncwarp();
+		bool listed = false, changed = false;
+		if (lane() < count) {
+			asm volatile("" : "+r"(b)); /* what hangs on it does not stay in registers */
+			const struct fkmi_sm90_problem *problem = &a.problems[b];
+			const float4 result = shared_load4(base() + QUEUE + 16 * lane());
+			float threshold = LOST;
+			listed = __ldg(&problem->off) != 0 || !(result.x < 3.0e38f);
+			if (!listed && a.exact) {
+				const struct fkmi_sm90_length length = a.lengths[(int64_t)b * a.k + __float_as_int(result.y)];
+				struct row_measure measure = {0, 0, __ldg(&problem->point_residual)};
+				if (a.residuals != nullptr)
+					measure.residual += __ldg(&a.residuals[(int64_t)b * a.n + row_of(lane())]);
+				threshold = certificate_threshold(a.problems, b, a.gamma, a.distance_error, result.x, result.w, length,
+												  measure);
+				listed = !(__uint_as_float(shared_load1(base() + QUEUE + 16 * lane() + 8)) > threshold);
+				add_measures(&a.problems[b], state.counted(base()), measure);
+			}
+			shared_store1(base() + QUEUE + 16 * lane() + 8, __float_as_uint(threshold));
+		}
+		const uint32_t mask = __ballot_sync(0xffffffffu, listed);
+		int place = 0;
+		if (mask != 0 && lane() == 0)
+			place = atomicAdd(&a.row_counts[b], __popc(mask));
+		place = __shfl_sync(0xffffffffu, place, 0) + __popc(mask & ((1u << lane()) - 1));
+		if (listed) {
+			const float threshold = __uint_as_float(shared_load1(base() + QUEUE + 16 * lane() + 8));
+			const int row = row_of(lane());
+			a.rows[(int64_t)b * a.span_rows + place] = fkmi_sm90_row{row, threshold};
+			/* Until the recheck, the label of a listed row is the head of its list of candidates. */
+			a.labels[(int64_t)b * a.n + row] = threshold == LOST ? FKMI_SM90_SCAN_ALL : FKMI_SM90_NO_CANDIDATE;
+		} else if (lane() < count) {
+			changed =
+				shared_load1(base() + QUEUE + 16 * lane() + 4) != shared_load1(base() + QUEUE_ROWS + 8 * lane() + 4);
+		}
+		state.add_changed(base(), changed);
+		__syncwarp();
+		/* What is behind them moves up. */
+		count = max(count - 32, 0);
+#pragma unroll 1
+		for (int i = lane(); i < count; i += 32) {
+			shared_store4(base() + QUEUE + 16 * i, shared_load4(base() + QUEUE + 16 * (32 + i)));
+			shared_store2(base() + QUEUE_ROWS + 8 * i, (int)shared_load1(base() + QUEUE_ROWS + 8 * (32 + i)),
+						  (int)shared_load1(base() + QUEUE_ROWS + 8 * (32 + i) + 4));
+		}
+		__syncwarp();
+	}
+};
+
+/* Brings near what a finisher reads of so many rows from `first` on. */
+static __device__ __forceinline__ void prefetch_rows(const struct fkmi_sm90_assign &a, int b, int first, int rows)
+{
+	enum { ROWS = 32 }; /* in a line */
+	const int local = (int)(thread_index() & 31) * ROWS;
+	if (local >= rows || first + local >= a.span_rows)
+		return;
+	const int64_t at = (int64_t)b * a.n + a.span_row + first + local;
+	prefetch(&a.labels[at]);
+	if (a.residuals != nullptr)
+		prefetch(&a.residuals[at]);
+}
+
+/* Tiles of listed rows before each problem's, from their counts, by the last warp that has listed rows, of so
+ * many in each block. */
+static __device__ __forceinline__ void count_tiles(const struct fkmi_sm90_assign &a, int finishers)
+{
+	const int lane = (int)(thread_index() & 31), warps = (int)block_count() * finishers;
+	int last = 0;
+	__threadfence();
+	__syncwarp();
+	if (lane == 0)
+		last = atomicAdd(&a.totals->assigned, 1) == warps - 1;
+	if (!__shfl_sync(0xffffffffu, last, 0))
+		return;
+	__threadfence();
+	enum { EACH = 4 }; /* problems of a lane, whose counts it reads together */
+	int before = 0;
+#pragma unroll 1
+	for (int first = EACH * lane; first - EACH * lane < a.b; first += EACH * 32) {
+		int tiles[EACH], sum = 0;
+#pragma unroll
+		for (int i = 0; i < EACH; i++)
+			tiles[i] = first + i < a.b ? __ldcg(&a.row_counts[first + i]) : 0;
+#pragma unroll
+		for (int i = 0; i < EACH; i++)
+			sum += tiles[i] = (tiles[i] + a.listed_tile - 1) / a.listed_tile;
+		int end = sum; /* of the lanes up to this one */
+#pragma unroll
+		for (int step = 1; step < 32; step *= 2) {
+			const int other = __shfl_up_sync(0xffffffffu, end, step);
+			end += lane >= step ? other : 0;
+		}
+		int start = before + end - sum;
+#pragma unroll
+		for (int i = 0; i < EACH; i++) {
+			if (first + i < a.b)
+				a.row_starts[first + i] = start;
+			start += tiles[i];
+		}
+		before += __shfl_sync(0xffffffffu, end, 31);
+	}
+	if (lane == 0) {
+		a.row_starts[a.b] = before;
+		a.totals->assigned = 0;
+	}
+}
+
+#endif

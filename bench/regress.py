@@ -21,13 +21,13 @@ UNCOMPARABLE = 2
 def measurements(report):
     """{(shape, what): {median, min, max}} in milliseconds."""
     found = {}
-    for row in report.get("shapes", []):  # on CUDA
+    for row in report.get("shapes", []):  # of a device
         for precision in "exact", "fast":
             for what in "fit_ms_per_iteration", "assign_ms":
                 name = f"{precision} {what.split('_')[0]}"
                 if what in row.get(precision, {}):
                     found[row["shape"], name] = row[precision][what]
-    for row in report.get("fits", []):  # elsewhere
+    for row in report.get("fits", []):  # of the CPU
         seconds = sorted(row["seconds"])
         found[row["shape"], row["precision"] + " fit"] = {
             "median": 1e3 * row["median_seconds"], "min": 1e3 * seconds[0], "max": 1e3 * seconds[-1]}

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs this library and its peers side by side on one GPU: the same points and start, in the same process, in turn.
 
-  speed     ms per iteration of whole fits of 20 Lloyd iterations and of one assignment, peak device memory, energy
   labels    wrong labels, centroids and inertia against f64, and whether two runs give the same bytes
-  kernels   ms per iteration of each of this library's CUDA kernels
   first     seconds from the start of a fresh process to the first result, nothing compiled before and then again
+  kernels   ms per iteration of each of this library's kernels
+  speed     ms per iteration of whole fits of 20 Lloyd iterations and of one assignment, peak device memory, energy
 
 Points and start are on the GPU before the clock starts (peers that take host arrays have them there), everyone's result
 is waited for, and the first fits are not counted. What a peer cannot do is a row with the reason, and so is what was
@@ -20,6 +20,7 @@ import contextlib
 import datetime
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 import platform
@@ -31,12 +32,13 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-# And the share that each may take of the time that is left.
-PARTS = {"speed": 0.65, "labels": 0.5, "kernels": 0.4, "first": 1.0}
+# In their order, and the share that each may take of the time that is left.
+PARTS = {"labels": 0.35, "first": 0.4, "kernels": 0.15, "speed": 1.0}
 CPU_MULTIPLY_ADDS = 2e10   # of an iteration that is also run on the CPU
+LAST_MULTIPLY_ADDS = 5e12  # of an iteration that is run after all others
 DEATHS = 2                 # of the process, after which a peer is left out
 OUT_OF_TIME = "the budget of time was spent"
-FIRST = {"n": 262144, "k": 1024, "d": 128, "iterations": 20}
+FIRST = {"n": 65536, "k": 1024, "d": 128, "iterations": 20}
 
 
 def log(*words):
@@ -66,16 +68,20 @@ class Report:
             new.replace(self.path)
 
 
+def multiply_adds(dims):
+    """Of an iteration, from B,N,K,d,DTYPE."""
+    return math.prod(int(size) for size in dims.split(",")[:4])
+
+
 def tasks_of(part, options, kinds):
     shapes = options.shape or options.shapes
     if part == "kernels":
         return [[part, kind.name, shape] for kind in kinds if kind.profiled for shape in shapes]
     if part == "speed":
-        tasks = []
-        for shape in shapes:
-            b, n, k, d = (int(size) for size in options.shapes[shape].split(",")[:4])
-            tasks += [[part, kind.name, shape] for kind in kinds if kind.on_gpu or b * n * k * d <= CPU_MULTIPLY_ADDS]
-        return tasks
+        costs = {shape: multiply_adds(options.shapes[shape]) for shape in shapes}
+        shapes = sorted(shapes, key=lambda shape: costs[shape] > LAST_MULTIPLY_ADDS)
+        return [[part, kind.name, shape] for shape in shapes for kind in kinds
+                if kind.on_gpu or costs[shape] <= CPU_MULTIPLY_ADDS]
     import cases
     return [[part, kind.name, case.name] for case in cases.CASES for kind in kinds
             if not options.case or case.name in options.case]
@@ -85,6 +91,12 @@ def without(report, tasks, reason):
     """A row for each, with the reason that it was not run."""
     for part, peer, what in tasks:
         report.add({"part": part, "peer": peer, "what": what, "open_failed": reason})
+
+
+def limit_and_reason(limit, deadline):
+    """Seconds that a task may take from now on, and what is said of one that takes longer."""
+    left = max(0.0, deadline - time.time())
+    return (limit, f"took more than {limit:.0f} s") if limit < left else (left, OUT_OF_TIME)
 
 
 class Run:
@@ -103,9 +115,8 @@ class Run:
         process.kill()
 
     def _watch(self, process):
-        left = self.deadline - time.time()
-        reason = f"took more than {self.limit:.0f} s" if self.limit < left else OUT_OF_TIME
-        clock = threading.Timer(max(0, min(self.limit, left)), self._end, (process, reason))
+        seconds, reason = limit_and_reason(self.limit, self.deadline)
+        clock = threading.Timer(seconds, self._end, (process, reason))
         clock.start()
         return clock
 
@@ -189,8 +200,11 @@ def write_points(folder):
     return paths
 
 
-def first_result(options, name, paths, caches, seconds):
+def first_result(options, name, paths, caches, deadline):
     """Seconds from the start of a fresh process to its result, in a row; what is compiled goes to the folder caches."""
+    seconds, too_long = limit_and_reason(options.task_seconds, deadline)
+    if seconds == 0:
+        return {"first_failed": too_long}
     command = [sys.executable, os.fspath(HERE / "first.py"), name, os.fspath(options.library), *map(os.fspath, paths),
                str(FIRST["iterations"])]
     caching = {key: os.fspath(caches) for key in ("XDG_CACHE_HOME", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH",
@@ -199,7 +213,7 @@ def first_result(options, name, paths, caches, seconds):
     try:
         process = subprocess.run(command, capture_output=True, text=True, env=os.environ | caching, timeout=seconds)
     except subprocess.TimeoutExpired:
-        return {"first_failed": f"took more than {seconds:.0f} s"}
+        return {"first_failed": too_long}
     if process.returncode != 0:
         return {"first_failed": (process.stderr.strip().splitlines() or ["no message"])[-1][:300]}
     return {"seconds": json.loads(process.stdout.splitlines()[-1])["at"] - begin}
@@ -212,10 +226,8 @@ def run_first(options, kinds, report, deadline):
         paths = write_points(folder)
         for what in "compiling", "again":
             for kind in kinds:
-                left = min(deadline - time.time(), options.task_seconds)
                 row = {"part": "first", "peer": kind.name, "what": what}
-                row |= first_result(options, kind.name, paths, folder / kind.name.replace(" ", "-"), left) \
-                    if left > 0 else {"first_failed": OUT_OF_TIME}
+                row |= first_result(options, kind.name, paths, folder / kind.name.replace(" ", "-"), deadline)
                 report.add(row)
                 log(*row.values())
 
@@ -228,7 +240,7 @@ TABLES = (("speed", "fit_ms_per_iteration", "ms per iteration of whole fits"),
           ("speed", "joules_per_fit", "joules of the GPU for a fit of 20 iterations"),
           ("speed", "peak_bytes_per_point", "peak device bytes per point, beside the points"),
           ("labels", "wrong_labels", "wrong labels"),
-          ("labels", "centroid_error", "largest error of a mean, in standard deviations"),
+          ("labels", "centroid_error", "error of the means after one iteration, in standard deviations"),
           ("labels", "inertia_excess", "inertia of the centroids after 5 iterations, over that of f64 Lloyd"),
           ("labels", "inertia_error", "relative error of the inertia that it reports"),
           ("labels", "same_bytes_twice", "same bytes from run to run"),

@@ -34,7 +34,8 @@ def name():
 
 
 class MemoryPeak:
-    """The most device memory taken beyond what is taken at the start, polled from a thread; None without a GPU."""
+    """The most device memory taken beyond what is taken at the start, None without a GPU: what the driver says, polled
+    from a thread, or what PyTorch has given out, which may lie where it had reserved more than it needed before."""
 
     most = None
 
@@ -43,7 +44,8 @@ class MemoryPeak:
         release()
         if HAS_GPU:
             self.most, self.running = 0, True
-            self.before = torch.cuda.mem_get_info()[0]
+            torch.cuda.reset_peak_memory_stats()
+            self.before, self.given = torch.cuda.mem_get_info()[0], torch.cuda.memory_allocated()
             self.thread = threading.Thread(target=self._poll)
             self.thread.start()
         return self
@@ -61,6 +63,7 @@ class MemoryPeak:
             self.running = False
             self.thread.join()
             self._look()
+            self.most = max(self.most, torch.cuda.max_memory_allocated() - self.given)
 
 
 class Energy:

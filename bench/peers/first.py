@@ -34,8 +34,12 @@ def with_torch(name):
     """By the peer of compare.py, for those that need PyTorch anyway."""
     def fit(library, x, c, iterations):
         import torch
+        from peer import Unsupported
         from peers import peer_called
-        peer = peer_called(name)(None)
+        try:
+            peer = peer_called(name)(None)
+        except Unsupported as reason:
+            sys.exit(str(reason))
         peer.load(torch.from_numpy(x)[None].cuda(), torch.from_numpy(c)[None].cuda())
         peer.fit(iterations)
         return peer.centroids().cpu().numpy()
@@ -71,7 +75,7 @@ def scikit_learn(library, x, c, iterations):
 FITS = {
     "flashkmeans cuda": ours("cuda"), "flash-kmeans": with_torch("flash-kmeans"), "PyTorch": with_torch("PyTorch"),
     "fastkmeans": with_torch("fastkmeans"), "cuVS": cuvs, "FAISS GPU": faiss(True),
-    "FAISS torch": with_torch("FAISS torch"), "flashkmeans opencl": ours("opencl"),
+    "FAISS torch": with_torch("FAISS torch"), "flashkmeans hip": ours("hip"), "flashkmeans opencl": ours("opencl"),
     "flashkmeans cpu": ours("cpu"), "FAISS CPU": faiss(False), "scikit-learn": scikit_learn,
 }
 

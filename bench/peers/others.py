@@ -2,6 +2,7 @@
 """The other systems, each in the settings that its documentation recommends, points on the GPU where it takes them."""
 import contextlib
 import io
+import itertools
 import os
 import time
 
@@ -119,7 +120,8 @@ class TorchTwoPass(Peer):
 
 class FastKMeans(Peer):
     """What its train() runs, given points on the GPU already (train() itself takes host arrays, whose copies would be
-    timed), in f16, as it chooses on a GPU, and in larger pieces than its default, which it is faster with."""
+    timed), in f16, as it chooses on a GPU, and in larger pieces than its default, which it is faster with. assign() is
+    what its predict() runs: the same kernel, with f32 norms."""
 
     name = "fastkmeans"
     takes = "f16 on the device"
@@ -136,7 +138,7 @@ class FastKMeans(Peer):
 
     def load(self, x, c):
         super().load(x.half(), c.half())
-        self.x_sq = norms(self.x).half()
+        self.x_sq = norms(x)
 
     def fit(self, iterations):
         outs = []
@@ -148,7 +150,7 @@ class FastKMeans(Peer):
         return iterations
 
     def assign(self):
-        c_sq = (self.c ** 2).sum(-1)
+        c_sq = norms(self.c)
         self.out_labels = torch.zeros(self.x.shape[:2], dtype=torch.int64, device=DEVICE)
         for b, x in enumerate(self.x):
             for part, part_sq, ids in zip(x.split(self.rows), self.x_sq[b].split(self.rows),
@@ -164,7 +166,8 @@ class FastKMeans(Peer):
 
 
 class Cuvs(Peer):
-    """NVIDIA's; f32 only, one problem at a time. A tolerance of 0 ends a fit where the inertia stands still."""
+    """NVIDIA's; f32 only, one problem at a time, memory by RMM's default. A tolerance of 0 ends a fit where the inertia
+    stands still."""
 
     name = "cuVS"
     takes = "f32 on the device"
@@ -174,8 +177,8 @@ class Cuvs(Peer):
     def __init__(self, options):
         need_gpu()
         from cuvs.cluster import kmeans
-        from pylibraft.common import DeviceResources
-        self.kmeans, self.resources = kmeans, DeviceResources()
+        from cuvs.common import Resources
+        self.kmeans, self.resources = kmeans, Resources()
 
     def load(self, x, c):
         super().load(x.float(), c.float())
@@ -214,7 +217,7 @@ class Faiss(Peer):
     """faiss.Clustering with a flat index: f32 arrays in host memory, as its interface takes them, no subsampling."""
 
     takes = "f32 in host memory"
-    keeps = "faiss", "resources"
+    keeps = "faiss",
 
     def __init__(self, options):
         import faiss
@@ -267,34 +270,34 @@ class FaissCpu(Faiss):
 
 
 class FaissGpu(Faiss):
-    """The index holds f16 centroids where the points are 16 bits wide, and works by FAISS' own kernels or by cuVS',
-    whichever is the faster on the first rows."""
+    """By FAISS' own kernels or by cuVS', with centroids in f32 or, where the points are 16 bits wide, in f16: whichever is
+    the fastest on the first rows. What FAISS reserves for temporary memory, 1.5 GiB by default, is anew for each task."""
 
     name = "FAISS GPU"
-    sample = 1 << 16
+    sample = 1 << 15
 
     def __init__(self, options):
         need_gpu()
         super().__init__(options)
         if not hasattr(self.faiss, "StandardGpuResources"):
             raise Unsupported("this build of FAISS has no GPU code")
-        self.resources = self.faiss.StandardGpuResources()
 
     def load(self, x, c):
-        self.narrow = x.element_size() == 2
         super().load(x, c)
-        self._choose()
+        self._choose((False, True) if x.element_size() == 2 else (False,))
 
-    def _choose(self):
+    def _choose(self, widths):
+        self.resources = self.faiss.StandardGpuResources()
         seconds = {}
-        for self.use_cuvs in (False, True):
+        for way in itertools.product((False, True), widths):
+            self.use_cuvs, self.narrow = way
             with contextlib.suppress(Exception):
                 for _ in range(2):
                     begin = time.perf_counter()
                     self._search(self.x[0][:self.sample], self.c[0])
                     device.wait()
-                    seconds[self.use_cuvs] = time.perf_counter() - begin
-        self.use_cuvs = min(seconds, key=seconds.get, default=False)
+                    seconds[way] = time.perf_counter() - begin
+        self.use_cuvs, self.narrow = min(seconds, key=seconds.get, default=(False, False))
 
     def _index(self):
         config = self.faiss.GpuIndexFlatConfig()
@@ -307,7 +310,7 @@ class FaissTorch(FaissGpu):
 
     name = "FAISS torch"
     takes = "f32 on the device"
-    keeps = "faiss", "resources", "_kmeans", "_points"
+    keeps = "faiss", "_kmeans", "_points"
 
     def __init__(self, options):
         super().__init__(options)
@@ -332,7 +335,7 @@ class FaissTorch(FaissGpu):
 
     def load(self, x, c):
         self.x, self.c = x.float(), c.float()
-        self._choose()
+        self._choose((False,))
 
     def _knn(self, x, c):
         return self.faiss.knn_gpu(self.resources, x, c, 1, use_cuvs=self.use_cuvs)
@@ -362,6 +365,8 @@ class FaissTorch(FaissGpu):
 
 
 class ScikitLearn(Peer):
+    """assign() is what its predict() runs, on all cores; unlike predict(), fits centre the points first."""
+
     name = "scikit-learn"
     on_gpu = False
     takes = "f32 in host memory"

@@ -14,8 +14,7 @@ CODES = {torch.float16: flashkmeans.F16, torch.bfloat16: flashkmeans.BF16, torch
 class Ours(Peer):
     """Calls that only enqueue: trust_finite, a workspace, points and results in device memory."""
 
-    keeps = "name", "library", "stream"
-    backend = ""
+    keeps = "library", "stream"
 
     def versions(self):
         return {"flashkmeans": self.library.version, "device": self.library.device}
@@ -70,14 +69,17 @@ class Ours(Peer):
 
 
 class OursCuda(Ours):
+    """Tensors are memory of the backend that PyTorch was built for."""
+
     name = "flashkmeans cuda"
+    backend = "cuda"
     profiled = True
 
     def __init__(self, options):
-        if not HAS_GPU:
-            raise Unsupported("PyTorch finds no CUDA device here")
+        if not HAS_GPU or not getattr(torch.version, self.backend):
+            raise Unsupported(f"PyTorch finds no {self.backend.upper()} device here")
         self.stream = torch.cuda.Stream()
-        self.library = flashkmeans.Library(options.library, "cuda", self.stream.cuda_stream)
+        self.library = flashkmeans.Library(options.library, self.backend, self.stream.cuda_stream)
 
     def memory(self, size):
         return torch.empty(size, dtype=torch.uint8, device=DEVICE)
@@ -93,6 +95,11 @@ class OursCuda(Ours):
 
     def wait(self):
         self.stream.synchronize()
+
+
+class OursHip(OursCuda):
+    name = "flashkmeans hip"
+    backend = "hip"
 
 
 class OursOpenCL(Ours):

@@ -4,7 +4,7 @@ import ours
 import others
 
 PEERS = (ours.OursCuda, others.FlashKMeansTriton, others.TorchTwoPass, others.FastKMeans, others.Cuvs, others.FaissGpu,
-         others.FaissTorch, ours.OursOpenCL, ours.OursCpu, others.FaissCpu, others.ScikitLearn)
+         others.FaissTorch, ours.OursHip, ours.OursOpenCL, ours.OursCpu, others.FaissCpu, others.ScikitLearn)
 
 
 def peer_called(name):

@@ -4,6 +4,7 @@
 compare.py starts it, reads the lines, and starts another where this one ends early.
 """
 import json
+import math
 import statistics
 import sys
 import time
@@ -13,11 +14,13 @@ import torch
 import cases
 import device
 import oracle
+from peer import Unsupported
 from peers import peer_called
 
 ITERATIONS = 20
 REPEATED = 5            # iterations of the fits whose bytes are compared
 SLOW_SECONDS = 1.0      # a fit longer than that is made shorter
+MOST_REPEATS = 200
 ENERGY_SECONDS = 1.0    # of fits in a row: the driver's counter moves every 0.1 s
 LOST_DEVICE = 3         # exit status
 
@@ -43,7 +46,8 @@ def spread(values):
 
 
 def one_line(error):
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    kind = "" if isinstance(error, Unsupported) else type(error).__name__ + ": "
+    return f"{kind}{error}".splitlines()[0][:300]
 
 
 def attempt(row, what, function):
@@ -61,21 +65,17 @@ def attempt(row, what, function):
 
 
 def warm_up(peer):
-    """Seconds of an iteration, the peer's kernels made and loaded."""
-    first, made = seconds_of(peer.fit, 1)
-    if first < SLOW_SECONDS / 2:
-        first, made = seconds_of(peer.fit, 2)
-    return first / max(made, 1)
+    """Seconds of a fit of one iteration, the peer's kernels made and loaded by another before."""
+    peer.fit(1)
+    return seconds_of(peer.fit, 1)[0]
 
 
-def repeat_fits(peer, iterations, least_seconds):
-    """(ms per iteration of each fit, iterations made in all)"""
-    times, all_made, begin = [], 0, time.perf_counter()
-    while not times or time.perf_counter() - begin < least_seconds and len(times) < 200:
-        seconds, made = seconds_of(peer.fit, iterations)
-        times.append(1e3 * seconds / max(made, 1))
-        all_made += max(made, 1)
-    return times, all_made
+def repeat(function, least_seconds, most):
+    """[(seconds, result) of each call]"""
+    calls, begin = [], time.perf_counter()
+    while not calls or time.perf_counter() - begin < least_seconds and len(calls) < most:
+        calls.append(seconds_of(function))
+    return calls
 
 
 def speed_of(peer, shape, x, c, row, seconds):
@@ -87,9 +87,10 @@ def speed_of(peer, shape, x, c, row, seconds):
     if peak.most is not None and peer.on_gpu:
         row["peak_bytes"] = peak.most
         row["peak_bytes_per_point"] = peak.most / (shape.b * shape.n)
-    iterations = max(1, min(ITERATIONS, int(SLOW_SECONDS / max(iteration, 1e-9))))
-    row["iterations"] = iterations
-    row["fit_ms_per_iteration"] = spread(repeat_fits(peer, iterations, seconds)[0])
+    row["iterations"] = max(1, min(ITERATIONS, int(SLOW_SECONDS / max(iteration, 1e-9))))
+    calls = [(iteration, 1)] if iteration > SLOW_SECONDS else \
+        repeat(lambda: peer.fit(row["iterations"]), seconds, MOST_REPEATS)
+    row["fit_ms_per_iteration"] = spread([1e3 * time_ / max(made, 1) for time_, made in calls])
     return True
 
 
@@ -99,16 +100,14 @@ def energy_of(peer, row):
     if before is None:
         row["energy_failed"] = "the driver has no counter of energy"
         return
-    _, made = repeat_fits(peer, row["iterations"], ENERGY_SECONDS)
-    row["joules_per_fit"] = (meter.joules() - before) / made * ITERATIONS
+    calls = repeat(lambda: peer.fit(row["iterations"]), ENERGY_SECONDS, math.inf)
+    row["joules_per_fit"] = (meter.joules() - before) / sum(max(made, 1) for _, made in calls) * ITERATIONS
 
 
 def assign_of(peer, row, seconds):
-    times, begin = [], time.perf_counter()
-    seconds_of(peer.assign)
-    while not times or time.perf_counter() - begin < seconds and len(times) < 200:
-        times.append(1e3 * seconds_of(peer.assign)[0])
-    row["assign_ms"] = spread(times)
+    if row["fit_ms_per_iteration"]["median"] < 1e3 * SLOW_SECONDS:  # else the fits have made all that it needs
+        peer.assign()
+    row["assign_ms"] = spread([1e3 * time_ for time_, _ in repeat(peer.assign, seconds, MOST_REPEATS)])
     parts = peer.parts_of_assign()
     if parts:
         row["assign_parts_ms"] = {name: 1e3 * part for name, part in parts.items()}
@@ -174,12 +173,12 @@ def run_labels(peer, x, c, truth):
 
     def centroids():
         if peer.own_start:
-            raise RuntimeError("begins from rows of its own choice")
+            raise Unsupported("fits begin from rows of its own choice")
         peer.fit(1)
-        error = (peer.centroids()[0].double() - truth.means).abs()[truth.counts > 0].max()
-        row["centroid_error"] = float(error) / truth.deviation
+        squares = (peer.centroids()[0].double() - truth.means).square().mean(1) * truth.counts
+        row["centroid_error"] = float(squares.sum() / truth.counts.sum()) ** 0.5 / truth.deviation
 
-    def repeat():
+    def again():
         peer.fit(REPEATED)
         first, inertia = peer.centroids().clone(), peer.inertia()
         peer.fit(REPEATED)
@@ -191,7 +190,7 @@ def run_labels(peer, x, c, truth):
             row["inertia_error"] = abs(float(inertia[0]) / reached - 1)
 
     if attempt(row, "load", lambda: (peer.load(x, c), True)):
-        for what, function in (("labels", wrong), ("centroids", centroids), ("repeat", repeat)):
+        for what, function in (("labels", wrong), ("centroids", centroids), ("repeat", again)):
             attempt(row, what, function)
     return row
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures from results, SVG, by matplotlib: one function per figure, which takes the report."""
-import re
-
 import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter  # noqa: E402
 
+import kernels  # noqa: E402
 import tables  # noqa: E402
 
 # Okabe and Ito's colours, which the colour-blind tell apart; each peer has a marker of its own too.
@@ -16,8 +15,8 @@ BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW, GREY = (
 STYLES = {
     "flashkmeans cuda": (BLUE, "o"), "flash-kmeans": (VERMILION, "s"), "PyTorch": (ORANGE, "^"),
     "fastkmeans": (GREEN, "D"), "cuVS": (PURPLE, "v"), "FAISS GPU": (GREY, "P"), "FAISS torch": (YELLOW, "X"),
-    "flashkmeans opencl": (SKY, "o"), "flashkmeans cpu": (BLUE, "*"), "FAISS CPU": (GREY, "h"),
-    "scikit-learn": (ORANGE, "p"),
+    "flashkmeans hip": (VERMILION, "o"), "flashkmeans opencl": (SKY, "o"), "flashkmeans cpu": (BLUE, "*"),
+    "FAISS CPU": (GREY, "h"), "scikit-learn": (ORANGE, "p"),
 }
 BASE = {"n": 1048576, "k": 1024, "d": 128}
 
@@ -102,28 +101,21 @@ def floor(report):
     return figure
 
 
-STAGES = (  # the first whose pattern is in a kernel's name
-    ("whole iterations in one launch", PURPLE, "small"),
-    ("what the filter leaves, in double precision", ORANGE, "recheck|decide|_scan|unique"),
-    ("assignment by the filter", BLUE, r"_(sm90|split|filter|matrix_filter)_(d\d+|any)|k_filter$"),
-    ("sums of clusters", GREEN, "entries|_sum|sums|store$|moves"),
-    ("centroids from sums, empty clusters", SKY, "finish|empty|shift|gather|load_centroids|round_centroids"),
-    ("the filter's operands, and the rest", GREY, ""),
-)
+STAGE_COLORS = PURPLE, ORANGE, BLUE, GREEN, SKY, GREY
 
 
 def stages(report):
     """Where the time of an iteration goes: its kernels, by what they are for."""
-    rows = [row for row in report["rows"] if row["part"] == "kernels" and row.get("kernels_ms")]
+    rows = [row for row in report["rows"] if row["part"] == "kernels" and row.get("kernels_ms") and
+            row["peer"] == tables.OURS]
     figure, plot = horizontal_bars(len(rows))
-    shares = [[0.0] * len(rows) for _ in STAGES]
+    shares = [[0.0] * len(rows) for _ in kernels.STAGES]
     for i, row in enumerate(rows):
         total = sum(row["kernels_ms"].values())
         for kernel, time in row["kernels_ms"].items():
-            stage = next(j for j, (_, _, pattern) in enumerate(STAGES) if re.search(pattern, kernel))
-            shares[stage][i] += max(0.0, time) / total
+            shares[kernels.stage_of(kernel)][i] += max(0.0, time) / total
     left = [0.0] * len(rows)
-    for (label, color, _), share in zip(STAGES, shares):
+    for (label, _), color, share in zip(kernels.STAGES, STAGE_COLORS, shares):
         plot.barh([row["what"] for row in rows], share, left=left, color=color, label=label, height=0.7)
         left = [a + b for a, b in zip(left, share)]
     for i, row in enumerate(rows):

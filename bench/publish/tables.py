@@ -12,7 +12,7 @@ PAPER_CLAIMS = (
     ("21.2× over a two-pass assignment (122.5 to 5.8 ms)", "assign_ms", "paper-1m-8k", "PyTorch"),
 )
 OURS, THEIRS = "flashkmeans cuda", "flash-kmeans"
-OUR_PEERS = OURS, "flashkmeans opencl", "flashkmeans cpu"
+OUR_PEERS = OURS, "flashkmeans hip", "flashkmeans opencl", "flashkmeans cpu"
 
 
 def number(value):
@@ -44,7 +44,8 @@ def command_of(report):
     if "sklearn" in report:
         return "bench/peers/sklearn_bench.py --build build"
     sweeps = any(row["shape"].startswith("1,1048576,1024,8,") for row in report["shapes"])
-    return "fkm-bench --backend cuda " + ("--sweep n --sweep k --sweep d" if sweeps else "--check 1000 --stages")
+    options = "--sweep n --sweep k --sweep d" if sweeps else "--check 1000 --stages"
+    return f"fkm-bench --backend {report['backend']} {options}"
 
 
 def origin(report, link):
@@ -181,8 +182,8 @@ def labels(report, link):
 def quality(report, link):
     blocks = []
     for key, title, text in (
-            ("centroid_error", "Largest error of a coordinate of a mean after one iteration, in standard deviations of "
-                               "the data", number),
+            ("centroid_error", "Root mean square error of the coordinates of means after one iteration, each mean "
+                               "counted as often as it has points, in standard deviations of the data", number),
             ("inertia_excess", "Inertia (f64) of the centroids after 5 iterations, over that of Lloyd's algorithm in "
                                "f64, less one", lambda value: f"{value:.1e}"),
             ("inertia_error", "Relative error of the inertia that is reported", lambda value: f"{value:.1e}"),

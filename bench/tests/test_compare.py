@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """compare.py's driver over a worker that dies, hangs and loses the device on cue: every task ends as a row."""
+import argparse
 import json
 import pathlib
 import sys
@@ -75,9 +76,23 @@ class Driver(unittest.TestCase):
         rows = self.run_tasks("a/1", "hangs/1", "a/2", budget=3)
         self.assertEqual(rows, {"a/1": None, "hangs/1": compare.OUT_OF_TIME, "a/2": compare.OUT_OF_TIME})
 
+    def test_the_budget_ends_a_first_result_too(self):
+        options = argparse.Namespace(library="none", task_seconds=60)
+        row = compare.first_result(options, "hangs", ("points", "start"), self.path.parent, time.time())
+        self.assertEqual(row, {"first_failed": compare.OUT_OF_TIME})
+
     def test_no_worker_at_all(self):
         rows = self.run_tasks("a/1", "b/1", command=lambda path: [sys.executable, "-c", "raise SystemExit(5)"])
         self.assertEqual(set(rows.values()), {"the worker ended with status 5 before its first task"})
+
+
+class Tasks(unittest.TestCase):
+    def test_the_largest_shapes_last_and_none_of_them_on_the_cpu(self):
+        shapes = {"huge": "1,1048576,65536,128,f16", "small": "1,64,2,2,f32", "large": "32,65536,1024,128,f16"}
+        kinds = [argparse.Namespace(name="gpu", on_gpu=True), argparse.Namespace(name="cpu", on_gpu=False)]
+        tasks = compare.tasks_of("speed", argparse.Namespace(shape=None, shapes=shapes), kinds)
+        self.assertEqual(tasks, [["speed", "gpu", "small"], ["speed", "cpu", "small"], ["speed", "gpu", "large"],
+                                 ["speed", "gpu", "huge"]])
 
 
 if __name__ == "__main__":

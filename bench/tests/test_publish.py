@@ -10,6 +10,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "publish"))
+import kernels  # noqa: E402
 import publish  # noqa: E402
 import tables  # noqa: E402
 
@@ -19,7 +20,7 @@ RESULT = "bench/results/one.json"
 
 def report(commit):
     times = {"median": 2.0, "min": 1.9, "max": 2.1, "count": 5}
-    return {"date": "2026-01-01T00:00:00Z", "commit": commit, "device": "GPU", "driver": "1", "shapes": [
+    return {"date": "2026-01-01T00:00:00Z", "commit": commit, "backend": "cuda", "device": "GPU", "shapes": [
         {"shape": "some", "b": 1, "n": 2, "k": 2, "d": 2, "dtype": "f16", "exact": {"fit_ms_per_iteration": times},
          "fast": {"fit_ms_per_iteration": times}, "share_of_floor": {"fit": 0.5}, "workspace_bytes_per_point": 16.0,
          "check": {"rows": 10, "differing": 0}}], "first_fit_ms": {"fit": 30.0}}
@@ -134,6 +135,18 @@ class Tables(unittest.TestCase):
 
     def test_what_was_not_measured_has_its_reason(self):
         self.assertIn("- FAISS GPU, paper-8m-1k: no such thing", tables.reasons(self.peers_report(1.0), ("speed",)))
+
+    def test_kernels_are_of_the_stage_that_their_names_say(self):
+        for stage, names in enumerate((
+                ("fkmi_cuda_small",),
+                ("fkmi_sm90_d64_recheck", "fkmi_sm90_decide", "fkmi_sm90_scan", "fkmi_k_scan", "fkmi_k_filter_unique",
+                 "fkmi_k_matrix_recheck_d64"),
+                ("fkmi_sm90_d16_few", "fkmi_sm90_d128_few", "fkmi_sm90_d128_many", "fkmi_sm90_any", "fkmi_split_d8",
+                 "fkmi_k_matrix_filter_any", "fkmi_k_filter"),
+                ("fkmi_k_sum_any_f32", "fkmi_k_count_entries", "fkmi_k_sort_place", "fkmi_k_local_sums"),
+                ("fkmi_k_finish", "fkmi_k_find_empty", "fkmi_k_choose_moves", "fkmi_k_store_centroids"),
+                ("fkmi_sm90_convert", "fkmi_sm90_measure", "fkmi_k_filter_operands", "Memset (Device)", "fkmi_store"))):
+            self.assertEqual([(name, kernels.stage_of(name)) for name in names], [(name, stage) for name in names])
 
     def test_three_digits(self):
         self.assertEqual([tables.number(value) for value in (0.01912, 1.3701, 28.4, 123456, 0, 999.9, 0.000012)],

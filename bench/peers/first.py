@@ -49,7 +49,7 @@ def with_torch(name):
 def cuvs(library, x, c, iterations):
     from cuvs.cluster import kmeans
     from pylibraft.common import device_ndarray
-    params = kmeans.KMeansParams(n_clusters=len(c), init_method="Array", max_iter=iterations, tol=0.0, n_init=1)
+    params = kmeans.KMeansParams(n_clusters=len(c), init_method="Array", max_iter=iterations, tol=1e-30, n_init=1)
     centroids = device_ndarray(c.astype(np.float32))
     kmeans.fit(params, device_ndarray(x.astype(np.float32)), centroids)
     return centroids.copy_to_host()

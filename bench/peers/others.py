@@ -166,12 +166,13 @@ class FastKMeans(Peer):
 
 
 class Cuvs(Peer):
-    """NVIDIA's; f32 only, one problem at a time, memory by RMM's default. A tolerance of 0 ends a fit where the inertia
-    stands still."""
+    """NVIDIA's; f32 only, one problem at a time, memory by RMM's default. Its tolerance must be above 0: of the least, a
+    fit ends early only where the inertia rises or nothing moves."""
 
     name = "cuVS"
     takes = "f32 on the device"
     packages = ("cuvs-cu13", "libcuvs-cu13")
+    tolerance = 1e-30
     keeps = "kmeans", "resources"
 
     def __init__(self, options):
@@ -184,15 +185,15 @@ class Cuvs(Peer):
         super().load(x.float(), c.float())
 
     def _params(self, iterations):
-        return self.kmeans.KMeansParams(n_clusters=self.c.shape[1], init_method="Array", max_iter=iterations, tol=0.0,
-                                        n_init=1)
+        return self.kmeans.KMeansParams(n_clusters=self.c.shape[1], init_method="Array", max_iter=iterations,
+                                        tol=self.tolerance, n_init=1)
 
     def fit(self, iterations):
         done = 0
         self.out_centroids, self.out_inertia = self.c.clone(), []
         for x, c in zip(self.x, self.out_centroids):
             _, inertia, made = self.kmeans.fit(self._params(iterations), x, c, resources=self.resources)
-            done += made
+            done += min(made, iterations)  # one more is counted where it ends at the limit
             self.out_inertia.append(float(inertia))
         self.resources.sync()
         return done / len(self.x)

@@ -145,7 +145,7 @@ def main():
     options = parser.parse_args()
 
     bench = options.build / "bench" / "fkm-bench"
-    library = FlashKMeans(options.build / "src" / "libflashkmeans.so")
+    library = FlashKMeans(options.build / "src" / "libflashkmeans.so.0")
     load_average = os.getloadavg()[0]
     report = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), **machine(bench),

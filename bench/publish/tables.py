@@ -91,7 +91,7 @@ def cpu(report, link):
     return "\n\n".join((
         table(("N, K, d", "scikit-learn", "flashkmeans", "ratio", "of the f32 FMA peak", "labels off: scikit-learn",
                "flashkmeans"), rows),
-        f"scikit-learn {report['sklearn']}. " +
+        f"scikit-learn {report['sklearn']}, {max(pool['num_threads'] for pool in report['sklearn_threads'])} threads. " +
         origin(report, link)))
 
 
@@ -104,10 +104,12 @@ def value_of(row, key):
 
 
 def grid(report, part, key):
-    """{(what, peer): value} and the whats and peers that have any, in the report's order."""
+    """{(what, peer): value} and the whats, in the order of the report's shapes, and peers that have any."""
     values = {(row["what"], row["peer"]): value_of(row, key) for row in report["rows"]
               if row["part"] == part and value_of(row, key) is not None}
-    whats = dict.fromkeys(row["what"] for row in report["rows"] if row["part"] == part)
+    shapes = list(report.get("shapes", ()))
+    whats = sorted(dict.fromkeys(row["what"] for row in report["rows"] if row["part"] == part),
+                   key=lambda what: shapes.index(what) if what in shapes else len(shapes))
     peers = dict.fromkeys(row["peer"] for row in report["rows"])
     return (values, [what for what in whats if any((what, peer) in values for peer in peers)],
             [peer for peer in peers if any((what, peer) in values for what in whats)])

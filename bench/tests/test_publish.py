@@ -127,6 +127,11 @@ class Tables(unittest.TestCase):
         self.assertIn("| paper-8m-1k | 4 | **2** | 40 | 10 | 0.5× |", text)
         self.assertIn("Faster than this library: flash-kmeans on paper-8m-1k.", text)
 
+    def test_shapes_are_in_their_order_not_in_that_of_the_run(self):
+        report = self.peers_report(1.0) | {"shapes": {"first": "", "paper-8m-1k": ""}}
+        report["rows"].append({"part": "speed", "peer": "PyTorch", "what": "first", "fit_ms_per_iteration": 3.0})
+        self.assertEqual(tables.grid(report, "speed", "fit_ms_per_iteration")[1], ["first", "paper-8m-1k"])
+
     def test_claims_are_ratios_to_the_named_system(self):
         text = tables.claims(self.peers_report(1.0), "x.json")
         self.assertIn("| 17.9× over the best other, whole fit | paper-8m-1k | 5× | 10× |", text)

@@ -154,10 +154,10 @@ static int64_t most(int64_t a, int64_t b)
 
 /* Sizes, and offsets in bytes. */
 struct layout {
-	int64_t d_padded, d_pitch, k_padded, slots, span_rows, candidate_capacity, scan_rows;
+	int64_t d_padded, d_pitch, k_padded, slots, span_rows, candidate_capacity, scan_rows, length_groups;
 	int64_t problems, row_counts, totals, zero_end; /* zero before prepare */
 	int64_t keys, first, ones_end;                  /* all bits set before prepare */
-	int64_t usual, slot_of, mean, shift, measured_shift, active_list, operands, norms, lengths, row_starts;
+	int64_t usual, slot_of, mean, shift, measured_shift, longest, active_list, operands, norms, lengths, row_starts;
 	int64_t copy_mean, copy_scale, copy, residuals; /* where points are copied */
 	int64_t bytes;                                  /* -1 if that overflows */
 	/* From the beginning of job->scratch, while assign runs; rows: only where the job has no distances, over which they
@@ -183,7 +183,7 @@ static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_p
 		return l;
 	}
 	const int64_t rows = p->b * l.span_rows;
-	const int64_t usual = copies(plan->tile) ? 2 * rows : rows * 7 / 16;
+	const int64_t usual = copies(plan->tile) ? 2 * rows : rows * 27 / 64;
 	l.candidate_capacity = fkmi_gpu_least(most(usual, fkmi_gpu_least(8 * rows, FEW_CANDIDATES)), MOST_CANDIDATES);
 	l.scan_rows = fkmi_gpu_least(most(rows / 64, FEW_SCANS), FKMI_SM90_SCAN_ROWS);
 	if (!fkmi_has_distances(p))
@@ -207,6 +207,8 @@ static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_p
 	l.mean = fkmi_gpu_take(&l.bytes, p->b, p->d, sizeof(double));
 	l.shift = fkmi_gpu_take(&l.bytes, p->b, l.d_padded, sizeof(float));
 	l.measured_shift = fkmi_gpu_take(&l.bytes, p->b, l.d_padded, sizeof(float));
+	l.length_groups = fkmi_gpu_divide_up(p->n, FKMI_SM90_LENGTH_ROWS);
+	l.longest = fkmi_gpu_take(&l.bytes, p->b, l.length_groups, sizeof(float));
 	l.active_list = fkmi_gpu_take(&l.bytes, p->b, 1, sizeof(int32_t));
 	l.operands = fkmi_gpu_take(&l.bytes, p->b * p->k, l.d_pitch, sizeof(uint16_t));
 	l.norms = fkmi_gpu_take(&l.bytes, p->b, l.k_padded, sizeof(float));
@@ -372,6 +374,18 @@ static enum fkm_status copy_points(const struct run *r)
 				  FKMI_SM90_GROUP, &a);
 }
 
+/* Whether each row is measured in every assignment: where that is cheap beside the products, and where lengths of rows are
+ * not kept. */
+static bool measures_all(const struct run *r)
+{
+	const struct fkmi_problem *p = &r->job->problem;
+	const int64_t chunk = r->job->plan.chunk_rows;
+	const bool can =
+		r->shape->kept_bytes > 0 || r->shape->d_most < 128 || (r->shape->d_most > 128 && r->shape->d_most < 512);
+	return !can || p->k > MOST_UNMEASURED || !operands_of(r).aligned ||
+		   (chunk < p->n && !is_multiple(chunk, FKMI_SM90_COUNTED_ROWS));
+}
+
 enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job)
 {
 	const struct run r = run_of(gpu, job);
@@ -408,8 +422,7 @@ enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_j
 								  .slots = (int32_t)l->slots,
 								  .dtype = p->dtype,
 								  .exact = p->precision == FKM_PRECISION_EXACT,
-								  .measures_all =
-									  p->k > MOST_UNMEASURED || r.shape->d_most > 512 || !operands_of(&r).aligned,
+								  .measures_all = measures_all(&r),
 								  .gamma = score_error(p->d)};
 	const int64_t warps = FKMI_SM90_GROUP / 32;
 	FKMI_TRY(launch(&r, "fkmi_sm90_center", blocks_for(&r, p->b, 1), FKMI_SM90_CENTER_GROUP, &a));
@@ -443,6 +456,8 @@ static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span s
 		.operand_batch_stride = operands.batch_stride,
 		.active = place(job->active),
 		.active_list = at(r, l->active_list),
+		.longest = at(r, l->longest),
+		.length_groups = (int32_t)l->length_groups,
 		.state = place(job->state),
 		.labels = place(job->labels),
 		.previous = place(job->previous),

@@ -76,12 +76,12 @@ certificate_problem_of(const struct fkmi_sm90_problem *problem)
 			inverse,
 			__int_as_float(__ldg(&problem->norm_max)),
 			__int_as_float(__ldg(&problem->residual_max)),
-			{0, 0, 0, 0, 0}};
+			{0, 0, 0, 0}};
 }
 
 static __device__ __forceinline__ struct fkmi_sm90_usual usual_of(const struct fkmi_sm90_problem *problem)
 {
-	return {__ldg(&problem->usual.length), __ldg(&problem->usual.distance), __ldg(&problem->usual.residual), 0, 0};
+	return {__ldg(&problem->usual.length), __ldg(&problem->usual.distance), __ldg(&problem->usual.residual), 0};
 }
 
 /* N_k(P, R, eta) of a row. */
@@ -169,42 +169,57 @@ static __device__ __forceinline__ float certificate_threshold(const struct fkmi_
 }
 
 /*
- * Most rows are far from undecided, which takes less to show: the excess grows with all that goes into it, so that what
- * it is for somewhat more than the usual row, and for the worst centroid, holds for every row up to that.
+ * Most rows are far from undecided, which takes less to show. Up to caps of P, eta and rho_b^2 the excess is at most
+ *     fixed + slope (rho_b + max(rho_b - knee, 0)),
+ * where slope is the greatest delta_k, knee = R0 - slope - c, as R <= rho_b + delta_b + c, and `fixed` and c have the caps
+ * and the worst centroid in place of the row's own.
  */
 struct quick_certificate {
-	float excess;
+	float fixed, slope, knee;
+	float errors;            /* what rho_b^2 may be above 2 2^-t L~_b + P^2 */
 	float squares, residual; /* P^2 and eta at most */
 	float far;               /* 2 2^-t L~_b + P^2 at most */
 };
 
-/* length_most: P of all rows at most, in place of each one's own; infinity: rows have their own. */
 static __device__ __forceinline__ struct quick_certificate
-quick_certificate_of(const struct certificate_problem &problem, float gamma, float distance_error, float length_most)
+quick_certificate_of(const struct certificate_problem &problem, float gamma, float distance_error)
 {
 	const struct fkmi_sm90_usual &usual = problem.usual;
-	const bool own = !(length_most < __int_as_float(0x7f800000));
-	struct row_measure row = {own ? 1.2f * usual.length : length_most, 0, 1.2f * usual.residual};
-	struct quick_certificate quick = {0, __fmul_ru(row.length, row.length), row.residual, 0};
-	struct fkmi_sm90_length worst = {problem.norm_max, problem.residual_max, 0};
+	const float p = 1.5f * usual.length, eta = 1.5f * usual.residual, norm = problem.norm_max,
+				delta = problem.residual_max;
+	struct fkmi_sm90_length worst = {norm, delta, 0};
 	worst.allowance =
 		1.021f * centroid_error<float>(gamma, problem.shift_norm, usual.length, usual.distance, usual.residual, worst);
-	const float rho2 =
-		1.3f * usual.distance * usual.distance + fmaxf(quick.squares - usual.length * usual.length, 0.0f);
-	const float errors = certificate_errors(problem, gamma, worst, row), allowed = 1.0191f * worst.allowance;
-	const float far = rho2 * 0.9999f - 2.002f * (allowed + errors);
-	quick.far = far >= 0 && usual.length > 0 ? far * 0.9999f : -__int_as_float(0x7f800000);
-	quick.excess = certificate_excess(problem, gamma, distance_error, errors, allowed,
-									  sqrt_approximate(rho2) * 1.00001f, worst, row);
+	const float errors = certificate_errors(problem, gamma, worst, {p, 0, eta}), allowed = 1.0191f * worst.allowance;
+	struct quick_certificate quick;
+	quick.squares = p * p;
+	quick.residual = eta;
+	quick.errors = 2.002f * (allowed + errors);
+	quick.far = usual.length > 0 ? 4.0f * usual.distance * usual.distance + quick.squares : -__int_as_float(0x7f800000);
+	const float rho = sqrt_approximate(quick.far * 1.0001f + quick.errors) * 1.0001f, far = rho + delta + eta;
+	const float reference = distance_error * far * far;
+	const float c = sqrt_approximate(2.0f * (eta * (norm + delta + norm + delta) * 1.0001f + reference)) * 1.0001f;
+	quick.fixed = (allowed + errors + reference + CERTIFICATE_TINY + gamma * fmaxf(p - usual.length, 0.0f) * norm +
+				   fmaxf(eta - usual.residual, 0.0f) * (norm + delta)) *
+				  1.0003f;
+	quick.slope = delta * 1.0003f;
+	quick.knee = (usual.distance - delta - c) - 0.0001f * (usual.distance + delta + c + rho);
 	return quick;
 }
 
-/* Whether the row with that best and second-best score is decided; the excess is one of scores here. */
-static __device__ __forceinline__ bool quick_decides(const struct quick_certificate &quick, float twice_inverse,
-													 float best, float second, float squares, float residual)
+/* Whether a row with that best score is within the caps. */
+static __device__ __forceinline__ bool quick_caps(const struct quick_certificate &quick, float twice_inverse,
+												  float best, float squares, float residual)
 {
-	return fmaf(twice_inverse, best, squares) <= quick.far && squares <= quick.squares && residual <= quick.residual &&
-		   second > __fadd_ru(best, quick.excess);
+	return fmaf(twice_inverse, best, squares) <= quick.far && squares <= quick.squares && residual <= quick.residual;
+}
+
+/* Whether it is decided, if it is. near: 2 2^-t L~_b + P^2; slope and `fixed` are those of scores here. */
+static __device__ __forceinline__ bool quick_decides(const struct quick_certificate &quick, float near, float best,
+													 float second)
+{
+	const float rho = sqrt_approximate(fmaf(fmaxf(near, 0.0f), 1.0001f, quick.errors)) * 1.0001f;
+	return second > __fadd_ru(best, fmaf(quick.slope, rho + fmaxf(rho - quick.knee, 0.0f), quick.fixed));
 }
 
 #endif

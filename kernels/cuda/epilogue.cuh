@@ -110,7 +110,10 @@ static __device__ __forceinline__ struct row_result merge_rows(const struct row_
 static __device__ __forceinline__ struct row_result best_two_finish(const struct best_two &s, int h)
 {
 	const float(&v)[4] = s.kept[h];
-	const int place = v[0] == s.best[h] ? 0 : v[1] == s.best[h] ? 1 : v[2] == s.best[h] ? 8 : 9;
+	/* The first of them, without branches. */
+	int place = v[2] == s.best[h] ? 8 : 9;
+	place = v[1] == s.best[h] ? 1 : place;
+	place = v[0] == s.best[h] ? 0 : place;
 	const float low = fminf(v[0], v[1]), high = fmaxf(v[0], v[1]);
 	const float other_low = fminf(v[2], v[3]), other_high = fmaxf(v[2], v[3]);
 	const float kept_second = fminf(fmaxf(low, other_low), fminf(high, other_high));

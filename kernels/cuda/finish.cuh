@@ -10,28 +10,37 @@
 #include "kernels/cuda/certificate.cuh"
 #include "kernels/cuda/shape.cuh"
 
-/* Whether results of that tile have |X^|^2. */
-static __device__ __forceinline__ bool is_measured(const struct fkmi_sm90_assign &a, float length_most, int tile)
+/* Whether a tile's rows go into the sums for the next certificate. */
+template <int ROWS> static __device__ __forceinline__ bool is_counted(const struct fkmi_sm90_assign &a, int tile)
 {
-	return a.exact && (tile % FKMI_SM90_MEASURED == 0 || !(length_most < __int_as_float(0x7f800000)));
+	return a.exact && tile % (FKMI_SM90_COUNTED_ROWS / ROWS) == 0;
 }
 
-/* Keeps the greatest P of rows, of these lanes'. */
-static __device__ __forceinline__ void raise_longest(struct fkmi_sm90_problem *problem, uint32_t lanes, float length)
+/* P at most of the rows of a tile of problem b; infinity: they are to be measured, since that is unknown, or so far from the
+ * usual that too many would be undecided for it. */
+template <int ROWS>
+static __device__ __forceinline__ float tile_length(const struct fkmi_sm90_assign &a, int b, int tile)
 {
-	const int longest = __reduce_max_sync(lanes, __float_as_int(length));
-	if ((int)(thread_index() & 31) == __ffs((int)lanes) - 1 && longest > __ldcg(&problem->longest))
-		atomicMax(&problem->longest, longest);
+	const float infinity = __int_as_float(0x7f800000);
+	const struct fkmi_sm90_problem *problem = &a.problems[b];
+	const float moved = __ldg(&problem->moved);
+	if (is_counted<ROWS>(a, tile) || !(moved < infinity))
+		return infinity;
+	const int group = a.span_row / FKMI_SM90_LENGTH_ROWS + tile * (ROWS / FKMI_SM90_LENGTH_ROWS);
+	const float *lengths = a.longest + (int64_t)b * a.length_groups;
+	float longest = 0;
+#pragma unroll
+	for (int g = 0; g < ROWS / FKMI_SM90_LENGTH_ROWS; g++)
+		longest = fmaxf(longest, lengths[min(group + g, a.length_groups - 1)]);
+	const float p = (longest + moved) * 1.000001f, p0 = __ldg(&problem->usual.length);
+	const float r0 = __ldg(&problem->usual.distance);
+	return p * p - p0 * p0 <= 1.5f * r0 * r0 ? p : infinity;
 }
 
-/* The same, and, where they are counted, adds logarithms of the measures of these lanes' rows to the problem's sums. */
-static __device__ __forceinline__ void add_measures(struct fkmi_sm90_problem *problem, bool counted,
-													const struct row_measure &row)
+/* Adds logarithms of the measures of these lanes' rows to the problem's sums. */
+static __device__ __forceinline__ void add_measures(struct fkmi_sm90_problem *problem, const struct row_measure &row)
 {
 	const uint32_t lanes = __activemask();
-	raise_longest(problem, lanes, row.length);
-	if (!counted)
-		return;
 	auto add = [&](int64_t *sum, float measure) {
 		const int logarithms = __reduce_add_sync(lanes, measure_logarithm(measure));
 		if ((int)(thread_index() & 31) == __ffs((int)lanes) - 1)
@@ -44,10 +53,10 @@ static __device__ __forceinline__ void add_measures(struct fkmi_sm90_problem *pr
 		atomicAdd(&problem->measured, __popc(lanes));
 }
 
-/* What decides most rows of a problem: quick_certificate, its excess as one of scores; 2 2^-t; P^2 of every row, infinity
- * where each has its own. */
+/* What decides most rows of a problem: quick_certificate with scores' slope and fixed; 2 2^-t. */
 struct quick_test {
-	float excess, far, squares, residual, twice_inverse, most;
+	struct quick_certificate certificate;
+	float twice_inverse;
 };
 
 /* What a warp that makes labels keeps of its problem: in registers, or, where those are few, in shared memory. */
@@ -57,14 +66,21 @@ template <> struct finisher_state<true> {
 	struct quick_test test;
 	int changed_rows; /* of all lanes */
 	bool counts;      /* the rows in the queue go into the problem's sums */
+	bool measures;    /* every row */
 
-	__device__ __forceinline__ void set_quick(uint32_t, const struct quick_test &quick)
+	__device__ __forceinline__ void set_test(uint32_t, const struct quick_test &value, bool all)
 	{
-		test = quick;
+		test = value;
+		measures = all;
 	}
-	__device__ __forceinline__ struct quick_test quick(uint32_t) const
+	__device__ __forceinline__ bool decides(uint32_t, float best, float second, float squares, float residual) const
 	{
-		return test;
+		return quick_caps(test.certificate, test.twice_inverse, best, squares, residual) &&
+			   quick_decides(test.certificate, fmaf(test.twice_inverse, best, squares), best, second);
+	}
+	__device__ __forceinline__ bool measures_all(uint32_t) const
+	{
+		return measures;
 	}
 	__device__ __forceinline__ void set_counted(uint32_t, bool counted)
 	{
@@ -74,7 +90,7 @@ template <> struct finisher_state<true> {
 	{
 		return counts;
 	}
-	/* A row of each of those lanes has changed its label. */
+	/* The rows of lanes with `changed` have changed their labels. */
 	__device__ __forceinline__ void add_changed(uint32_t, bool changed)
 	{
 		changed_rows += __popc(__ballot_sync(0xffffffffu, changed));
@@ -89,21 +105,30 @@ template <> struct finisher_state<true> {
 };
 
 template <> struct finisher_state<false> {
-	enum { QUICK = 0, COUNTED = 24, CHANGED = 32 }; /* in FINISH_STATE_BYTES */
+	enum { TEST = 0, MEASURES = 32, COUNTED = 36, CHANGED = 40 }; /* in FINISH_STATE_BYTES */
 
-	__device__ __forceinline__ void set_quick(uint32_t at, const struct quick_test &quick)
+	__device__ __forceinline__ void set_test(uint32_t at, const struct quick_test &value, bool all)
 	{
+		const struct quick_certificate &quick = value.certificate;
 		if ((thread_index() & 31) == 0) {
-			shared_store4(at + QUICK, {quick.excess, quick.far, quick.squares, quick.residual});
-			shared_store2(at + QUICK + 16, __float_as_int(quick.twice_inverse), __float_as_int(quick.most));
+			shared_store4(at + TEST, {quick.fixed, quick.slope, quick.knee, quick.errors});
+			shared_store4(at + TEST + 16, {quick.squares, quick.residual, quick.far, value.twice_inverse});
+			shared_store1(at + MEASURES, all);
 		}
 		__syncwarp();
 	}
-	__device__ __forceinline__ struct quick_test quick(uint32_t at) const
+	__device__ __forceinline__ bool decides(uint32_t at, float best, float second, float squares, float residual) const
 	{
-		const float4 v = shared_load4(at + QUICK);
-		const float2 w = shared_load2(at + QUICK + 16);
-		return {v.x, v.y, v.z, v.w, w.x, w.y};
+		const float4 caps = shared_load4(at + TEST + 16);
+		const float near = fmaf(caps.w, best, squares);
+		if (!quick_caps({0, 0, 0, 0, caps.x, caps.y, caps.z}, caps.w, best, squares, residual))
+			return false;
+		const float4 v = shared_load4(at + TEST);
+		return quick_decides({v.x, v.y, v.z, v.w, 0, 0, 0}, near, best, second);
+	}
+	__device__ __forceinline__ bool measures_all(uint32_t at) const
+	{
+		return shared_load1(at + MEASURES) != 0;
 	}
 	__device__ __forceinline__ void set_counted(uint32_t at, bool counted)
 	{
@@ -171,22 +196,24 @@ template <bool ROOMY> struct finisher {
 		return a.span_row + (int)shared_load1(base() + QUEUE_ROWS + 8 * i);
 	}
 
-	/*
-	 * Makes the labels of rows first .. first + 63, in tile `tile` of problem `next`, whose results lie at `results`. next
-	 * -1: nothing more comes. Called in one place, so that registers are few.
-	 */
-	__device__ __forceinline__ void take(int next, int tile, int first, uint32_t results)
+	/* Decides rows of the queue before rows of problem `next` are taken; -1: nothing more comes. Written in one place of a
+	 * kernel, so that registers are few. */
+	__device__ __forceinline__ void settle(int next, bool counted)
 	{
-		const bool counted = a.exact && tile % FKMI_SM90_MEASURED == 0;
 		const int least = next != b || (count > 0 && counted != state.counted(base())) ? 1 : 32;
 #pragma unroll 1
 		while (count >= least)
 			decide();
+	}
+
+	/* Makes the labels of rows first .. first + 63 of problem `next`, whose results lie at `results`, after settle(). */
+	__device__ __forceinline__ void take(int next, bool counted, int first, uint32_t results)
+	{
 		state.set_counted(base(), counted);
 		if (next != b)
 			turn_to(next);
 		if (next >= 0)
-			take_two(counted, first + lane(), results + 16 * lane());
+			take_two(counted, first, results + 16 * lane());
 	}
 
 	__device__ __forceinline__ void turn_to(int next)
@@ -199,21 +226,19 @@ template <bool ROOMY> struct finisher {
 		if (!a.exact || next < 0)
 			return;
 		const struct fkmi_sm90_problem *problem = &a.problems[b];
-		const float length_most = __ldg(&problem->length_most);
 		struct certificate_problem p = certificate_problem_of(problem);
 		p.usual = usual_of(problem);
-		const struct quick_certificate quick = quick_certificate_of(p, a.gamma, a.distance_error, length_most);
-		/* Of rows that it decides it is only known that they are no longer than that. */
-		if (p.usual.length > 0)
-			raise_longest(&a.problems[b], 0xffffffffu, sqrt_approximate(quick.squares) * 1.00001f);
-		state.set_quick(base(), {quick.excess * inverse_power2(p.inverse), quick.far, quick.squares,
-								 quick.residual - __ldg(&problem->point_residual), 2.0f * p.inverse,
-								 __fmul_ru(length_most, length_most)});
+		struct quick_certificate quick = quick_certificate_of(p, a.gamma, a.distance_error);
+		quick.fixed *= inverse_power2(p.inverse);
+		quick.slope *= inverse_power2(p.inverse);
+		quick.residual -= __ldg(&problem->point_residual);
+		state.set_test(base(), {quick, 2.0f * p.inverse}, !(__ldg(&problem->moved) < __int_as_float(0x7f800000)));
 	}
 
-	/* This lane's rows `row` and `row` + 32. */
-	__device__ __forceinline__ void take_two(bool counted, int row, uint32_t results)
+	/* This lane's rows of the 64, every 32nd. */
+	__device__ __forceinline__ void take_two(bool counted, int first, uint32_t results)
 	{
+		const int row = first + lane();
 		const int64_t at = (int64_t)b * a.n + a.span_row + row;
 		int before[2];
 #pragma unroll
@@ -226,13 +251,10 @@ template <bool ROOMY> struct finisher {
 			const int label = __float_as_int(result.y);
 			bool decided = result.x < 3.0e38f;
 			if (a.exact) {
-				const struct quick_test quick = state.quick(base());
 				const float residual = there && a.residuals != nullptr ? __ldg(&a.residuals[at + 32 * j]) : 0.0f;
-				const bool own = counted || !(quick.most < __int_as_float(0x7f800000));
-				result.w = own ? result.w * a.square_factor : quick.most;
-				decided = decided && !counted &&
-						  quick_decides({quick.excess, quick.squares, quick.residual, quick.far}, quick.twice_inverse,
-										result.x, result.z, result.w, residual);
+				/* A row's own P^2, or P of all the tile's rows with another sign. */
+				result.w = result.w < 0 ? __fmul_ru(result.w, result.w) : result.w * a.square_factor;
+				decided = decided && !counted && state.decides(base(), result.x, result.z, result.w, residual);
 			}
 			if (there) {
 				if (a.previous != nullptr)
@@ -251,6 +273,22 @@ template <bool ROOMY> struct finisher {
 			}
 			count += __popc(mask);
 		}
+		if (a.exact && state.measures_all(base()))
+			keep_longest(first, results);
+	}
+
+	/* Of the 64 rows, whose results have P^2 each. */
+	__device__ __forceinline__ void keep_longest(int first, uint32_t results) const
+	{
+		float longest = 0;
+		for (int j = 0; j < 2; j++)
+			if (first + lane() + 32 * j < a.span_rows)
+				longest = fmaxf(longest, __uint_as_float(shared_load1(results + 512 * j + 12)) * a.square_factor);
+		/* The order of floats that are not negative is that of integers. */
+		longest = __int_as_float(__reduce_max_sync(0xffffffffu, __float_as_int(longest)));
+		if (lane() == 0 && first < a.span_rows)
+			a.longest[(int64_t)b * a.length_groups + (a.span_row + first) / FKMI_SM90_LENGTH_ROWS] =
+				sqrt_approximate(longest) * 1.00001f;
 	}
 
 	/* The first rows of the queue. */
@@ -272,7 +310,8 @@ template <bool ROOMY> struct finisher {
 				threshold = certificate_threshold(a.problems, b, a.gamma, a.distance_error, result.x, result.w, length,
 												  measure);
 				listed = !(__uint_as_float(shared_load1(base() + QUEUE + 16 * lane() + 8)) > threshold);
-				add_measures(&a.problems[b], state.counted(base()), measure);
+				if (state.counted(base()))
+					add_measures(&a.problems[b], measure);
 			}
 			shared_store1(base() + QUEUE + 16 * lane() + 8, __float_as_uint(threshold));
 		}

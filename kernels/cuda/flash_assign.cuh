@@ -272,9 +272,17 @@ static __device__ __forceinline__ void multiply_resident(multiplier<SHAPE, RECHE
 		auto measure = [&](void) {
 			if constexpr (!RECHECKS) {
 				m.wait_for_results();
-				const struct fkmi_sm90_problem *problem = &m.a.problems[list.problem(m.a, m.item())];
-				if (!is_measured(m.a, __ldg(&problem->length_most), item.tile))
+				if (!m.a.exact)
 					return;
+				float length = __int_as_float(0x7f800000);
+				if (!SHAPE::MEASURES)
+					length = tile_length<SHAPE::POINTS>(m.a, list.problem(m.a, m.item()), item.tile);
+				if (length < __int_as_float(0x7f800000)) {
+#pragma unroll
+					for (int block = 0; block < BLOCKS; block++)
+						store_length(length, m.results_address() + 16 * m.first_row(block));
+					return;
+				}
 				const float *shift = m.a.shift;
 				if (shift != nullptr)
 					shift += (int64_t)list.problem(m.a, m.item()) * m.a.shift_stride;
@@ -444,6 +452,14 @@ static __device__ __forceinline__ void finish_tiles(const struct fkmi_sm90_assig
 	struct finisher<(SHAPE::MOVER_REGISTERS >= 56)> finisher(a, base + layout::FINISH);
 #pragma unroll 1
 	for (uint32_t part = 0; part == 0 || finisher.b >= 0; part++) {
+		{
+			struct work_item item = {-1, 0, 0, 0};
+			const int i = (int)(blockIdx.x + part / PARTS * block_count());
+			if (i < list.count(a))
+				list.get(a, i, item);
+			finisher.settle(item.b, is_counted<SHAPE::POINTS>(a, item.tile));
+		}
+		asm volatile("" : "+r"(part)); /* all that is found again: registers are few */
 		const int i = (int)(blockIdx.x + part / PARTS * block_count());
 		const uint32_t slot = part / PARTS % RESULT_SLOTS, mine = (thread_index() / 32 - 1) * ROWS + part % PARTS * 64;
 		struct work_item item = {-1, 0, 0, 0};
@@ -453,7 +469,8 @@ static __device__ __forceinline__ void finish_tiles(const struct fkmi_sm90_assig
 			prefetch_rows(a, item.b, first, 64);
 			mbarrier_wait(base + layout::RESULT_FULL + 8 * slot, part / PARTS / RESULT_SLOTS & 1);
 		}
-		finisher.take(item.b, item.tile, first, base + layout::RESULTS + slot * layout::RESULT_BYTES + 16 * mine);
+		finisher.take(item.b, is_counted<SHAPE::POINTS>(a, item.tile), first,
+					  base + layout::RESULTS + slot * layout::RESULT_BYTES + 16 * mine);
 		if (finisher.b >= 0 && part % PARTS == PARTS - 1)
 			mbarrier_arrive(base + layout::RESULT_EMPTY + 8 * slot);
 	}

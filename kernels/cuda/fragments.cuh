@@ -85,6 +85,15 @@ static __device__ __forceinline__ void store_squares(float (&squares)[2], uint32
 	}
 }
 
+/* The same where rows were not measured: P at most of them all, with the other sign. */
+static __device__ __forceinline__ void store_length(float length, uint32_t results)
+{
+	if ((threadIdx.x & 3) == 0) {
+		shared_store1(results + 12, __float_as_uint(-length));
+		shared_store1(results + 16 * 8 + 12, __float_as_uint(-length));
+	}
+}
+
 /* The results of the lane's rows, two of each block of 64, which four lanes share. */
 template <int ROWS>
 static __device__ __forceinline__ void store_results(const struct row_result (&rows)[ROWS], uint32_t results)

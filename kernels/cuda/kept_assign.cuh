@@ -32,7 +32,7 @@ template <class SHAPE> struct kept_layout {
 	static constexpr int KEPT_FULL = BARRIERS + SHAPE::GROUPS * GROUP_BARRIERS, KEPT_EMPTY = KEPT_FULL + 8;
 	static constexpr int RUN = KEPT_EMPTY + 8, NEWS = RUN + 8, FINISH = BARRIERS + 640;
 	static constexpr int CENTROIDS = BARRIERS + FKMI_SM90_KEPT_BARRIERS;
-	static_assert(NEWS + 8 * SHAPE::GROUPS * SHAPE::BUFFERS <= FINISH &&
+	static_assert(NEWS + 16 * SHAPE::GROUPS * SHAPE::BUFFERS <= FINISH &&
 					  FINISH + SHAPE::GROUPS * FINISH_BYTES <= CENTROIDS && CENTROIDS % 1024 == 0,
 				  "the swizzle needs that");
 
@@ -46,7 +46,7 @@ template <class SHAPE> struct kept_layout {
 	}
 	static __device__ __forceinline__ uint32_t news(uint32_t base, int group, uint32_t buffer)
 	{
-		return base + NEWS + (group * SHAPE::BUFFERS + buffer) * 8;
+		return base + NEWS + (group * SHAPE::BUFFERS + buffer) * 16;
 	}
 	static __device__ __forceinline__ uint32_t results(uint32_t base, int group, uint32_t slot)
 	{
@@ -100,10 +100,10 @@ template <class SHAPE> struct kept_run {
 
 /*
  * What the thread that brings a tile tells those that multiply, beside its points, since to find that out takes them longer
- * than to multiply: TURNS, how many times the centroids change before the warpgroup's next tile (or the end); whether rows
- * are measured; whether the warpgroup has no other tile; and the problem.
+ * than to multiply: TURNS, how many times the centroids change before the warpgroup's next tile (or the end); whether
+ * the warpgroup has no other tile; the problem, and the tile's number in it.
  */
-enum { TURNS = 0xffff, IS_MEASURED = 1 << 16, IS_LAST = 1 << 17 };
+enum { TURNS = 0xffff, IS_LAST = 1 << 16 };
 
 /* ---- the thread that brings points and centroids ---- */
 
@@ -136,7 +136,6 @@ static __device__ __forceinline__ void bring_tiles(const struct tensor_map *poin
 		return;
 	int place = run.place(run.first()), tile = run.first() - place * a.tiles, b = run.problem(place);
 	const int first = place, last = run.place(run.end() - 1);
-	float length_most = __ldg(&a.problems[b].length_most);
 	bool keeps = false; /* the centroids of the tile's problem are still to come */
 	keep_centroids<SHAPE>(centroids, a, base, b);
 	int group = 0;
@@ -147,9 +146,9 @@ static __device__ __forceinline__ void bring_tiles(const struct tensor_map *poin
 		int news = left <= SHAPE::GROUPS            ? last - place + IS_LAST
 				   : tile + SHAPE::GROUPS < a.tiles ? 0
 													: (tile + SHAPE::GROUPS) / a.tiles;
-		news += is_measured(a, length_most, tile) ? IS_MEASURED : 0;
 		mbarrier_wait(barriers + layout::EMPTY + 8 * buffer, (done / SHAPE::BUFFERS & 1) ^ 1);
 		shared_store2(layout::news(base, group, buffer), news, b);
+		shared_store1(layout::news(base, group, buffer) + 8, (uint32_t)tile);
 		mbarrier_arrive_expect(barriers + layout::FULL + 8 * buffer, SHAPE::POINT_BYTES);
 #pragma unroll
 		for (int j = 0; j < SHAPE::SLICES; j++)
@@ -164,7 +163,6 @@ static __device__ __forceinline__ void bring_tiles(const struct tensor_map *poin
 		if (++tile == a.tiles && left > 1) {
 			tile = 0;
 			b = run.problem(++place);
-			length_most = __ldg(&a.problems[b].length_most);
 			keeps = true;
 		}
 		if (++group == SHAPE::GROUPS) {
@@ -209,6 +207,7 @@ static __device__ __forceinline__ void multiply_kept(const struct fkmi_sm90_assi
 		mbarrier_wait(barriers() + layout::FULL + 8 * buffer, done / SHAPE::BUFFERS & 1);
 		news = shared_load1(layout::news(base, group(), buffer));
 		const int b = (int)shared_load1(layout::news(base, group(), buffer) + 4);
+		const int tile = (int)shared_load1(layout::news(base, group(), buffer) + 8);
 #pragma unroll
 		for (int step = 0; step < STEPS; step++)
 			load_fragment(x[step], layout::points(base, group(), buffer) + (uint32_t)(step / SLICE_STEPS) * BLOCK_BYTES,
@@ -232,8 +231,13 @@ static __device__ __forceinline__ void multiply_kept(const struct fkmi_sm90_assi
 		auto measure = [&](void) {
 			mbarrier_wait(barriers() + layout::RESULT_EMPTY + 8 * (done % SHAPE::RESULT_SLOTS),
 						  (done / SHAPE::RESULT_SLOTS & 1) ^ 1);
-			if ((news & IS_MEASURED) == 0)
+			if (!a.exact)
 				return;
+			const float length = tile_length<SHAPE::ROWS>(a, b, tile);
+			if (length < __int_as_float(0x7f800000)) {
+				store_length(length, results());
+				return;
+			}
 			const float *shift = a.shift != nullptr ? a.shift + (int64_t)b * a.shift_stride : nullptr;
 			float squares[2] = {};
 #pragma unroll
@@ -290,7 +294,8 @@ static __device__ __forceinline__ void finish_kept(const struct fkmi_sm90_assign
 			prefetch_rows(a, b, (tile + SHAPE::GROUPS) * SHAPE::ROWS, SHAPE::ROWS);
 			mbarrier_wait(barriers + layout::RESULT_FULL + 8 * slot, done / SHAPE::RESULT_SLOTS & 1);
 		}
-		finisher.take(b, tile, tile * SHAPE::ROWS, layout::results(base, group, slot));
+		finisher.settle(b, is_counted<SHAPE::ROWS>(a, tile));
+		finisher.take(b, is_counted<SHAPE::ROWS>(a, tile), tile * SHAPE::ROWS, layout::results(base, group, slot));
 		if (left <= 0)
 			break;
 		mbarrier_arrive(barriers + layout::RESULT_EMPTY + 8 * slot);

@@ -204,15 +204,6 @@ static __device__ __forceinline__ double center_sum(double v)
 	return v;
 }
 
-/* What no row's P passes, m having moved by `moved` since rows were measured; infinity where that is not known, or so far
- * from the usual row that too many would be undecided for it. */
-static __device__ __forceinline__ float longest_row(const struct fkmi_sm90_usual &usual, double moved)
-{
-	const double most = ((double)usual.length_most + moved) * 1.000001, p = usual.length, r = usual.distance;
-	const bool near = most * most - p * p <= 1.5 * r * r;
-	return usual.length > 0 && near ? __double2float_ru(most) : __int_as_float(0x7f800000);
-}
-
 /* mean, shift, and of problems what does not depend on the centroids' sizes. One group per problem. */
 static __device__ __forceinline__ void center(const struct fkmi_sm90_prepare &a)
 {
@@ -225,7 +216,7 @@ static __device__ __forceinline__ void center(const struct fkmi_sm90_prepare &a)
 		double *mean = a.mean + (int64_t)b * a.d;
 		float *shift = a.shift + (int64_t)b * a.d_padded, *measured = a.measured_shift + (int64_t)b * a.d_padded;
 		const bool assigned = a.exact && a.state[(int64_t)b * FKMI_STATE_MEMBERS + FKMI_STATE_CHANGED] != 0;
-		const struct fkmi_sm90_usual usual = assigned ? a.usual[b] : fkmi_sm90_usual{0, 0, 0, 0, 0};
+		const struct fkmi_sm90_usual usual = assigned ? a.usual[b] : fkmi_sm90_usual{0, 0, 0, 0};
 		if (usual.fresh)
 			for (int j = (int)threadIdx.x; j < a.d; j += FKMI_SM90_CENTER_GROUP)
 				measured[j] = shift[j];
@@ -266,8 +257,9 @@ static __device__ __forceinline__ void center(const struct fkmi_sm90_prepare &a)
 										  ? __double2float_ru(sqrt((double)a.d) * 0x1.01p-25)
 										  : 0;
 			problem->usual = usual;
-			problem->length_most =
-				a.measures_all ? __int_as_float(0x7f800000) : longest_row(usual, sqrt(moved) * 1.000001);
+			/* Lengths about an m that is far from theirs say little. */
+			const float by = __double2float_ru(sqrt(moved) * 1.000001);
+			problem->moved = !a.measures_all && by < 0.25f * usual.length ? by : __int_as_float(0x7f800000);
 		}
 		__syncthreads();
 	}

@@ -241,9 +241,7 @@ static __device__ __forceinline__ void conclude(const struct fkmi_sm90_recheck &
 		a.usual[b].length = mean_measure(problem->lengths, problem->measured);
 		a.usual[b].distance = mean_measure(problem->distances, problem->measured);
 		a.usual[b].residual = mean_measure(problem->residuals, problem->measured);
-		a.usual[b].fresh = !(problem->length_most < __int_as_float(0x7f800000));
-		if (a.usual[b].fresh)
-			a.usual[b].length_most = __int_as_float(problem->longest);
+		a.usual[b].fresh = !(problem->moved < __int_as_float(0x7f800000));
 	}
 	if (threadIdx.x == 0)
 		a.totals->candidates = a.totals->scans = a.totals->finished = 0;

@@ -34,6 +34,8 @@ template <int STEPS_, int CHUNKS_, int BLOCKS_, int STAGES_, int ORDER_, bool RA
 	/* Of a thread that moves data and of one that multiplies. */
 	static constexpr bool CROWDED = BLOCKS == 2 && STEPS > 4;
 	static constexpr int MOVER_REGISTERS = CROWDED ? 40 : 56, REGISTERS = CROWDED ? 232 : 224;
+	/* There are no registers to find out whether rows need be measured: all are. */
+	static constexpr bool MEASURES = CROWDED || CHUNKS > 3;
 };
 
 /* Points go through the ring with the centroids: a stage is a slice of 128 points and 256 centroids. */

@@ -15,7 +15,8 @@ enum {
 	FKMI_SM90_GROUP = 256,           /* threads of the other kernels */
 	FKMI_SM90_CENTER_GROUP = 1024,   /* threads of those that sum columns */
 	FKMI_SM90_COPY_ROWS = 64,        /* of a group that copies points */
-	FKMI_SM90_MEASURED = 16,         /* every so many tiles are measured for the next certificate */
+	FKMI_SM90_COUNTED_ROWS = 4096,   /* a tile of so many rows is measured for the next certificate */
+	FKMI_SM90_LENGTH_ROWS = 64,      /* rows with one bound of their lengths */
 	FKMI_SM90_FINISH_BYTES = 48 + 24 * 96, /* of shared memory, for a warp that makes labels */
 	FKMI_SM90_NO_CANDIDATE = -1,           /* ends a list of candidates */
 	FKMI_SM90_SCAN_ALL = -2,               /* in place of a list: it did not fit */
@@ -71,8 +72,7 @@ enum {
 /* What is known of rows that are already assigned. */
 struct fkmi_sm90_usual {
 	float length, distance, residual; /* P0, R0, eta0: what F_k of certificate.cuh is made for */
-	float length_most; /* P of any row at most, about the m that stood when all rows were last measured */
-	int32_t fresh;     /* 1: that is the last one that stood */
+	int32_t fresh; /* 1: every row was measured in the last assignment, about the m that stood then */
 };
 
 /* Of one problem, made by prepare. Lengths are in the points' scale: 2^a times the caller's. */
@@ -86,12 +86,11 @@ struct fkmi_sm90_problem {
 	float centroid_scale; /* 2^t */
 	float shift_norm;     /* |m| at most */
 	float point_residual; /* |x^ - 2^a (x - nu)| at most, but for what the rows' own residuals say */
-	float length_most;    /* P of any row at most; infinity: unknown or too far from the usual one, rows are measured */
+	float moved;          /* |m - m0| at most, m0 that of the rows' lengths; infinity: each row is measured */
 	struct fkmi_sm90_usual usual;
 	/* Sums of the logarithms of some rows' P, R, eta, and how many rows: they give the next prepare's usual ones. */
 	int32_t measured;
 	int64_t lengths, distances, residuals;
-	int32_t longest; /* bits of the greatest P of the rows measured */
 };
 
 /* Of a centroid, as in certificate.cuh. */
@@ -152,18 +151,20 @@ struct fkmi_sm90_assign {
 	int64_t operand_row_stride, operand_batch_stride; /* elements */
 	const int32_t *active;                            /* [b] */
 	const int32_t *active_list;                       /* the active problems, of which totals knows the number */
-	int64_t *state;                                   /* [b, FKMI_STATE_MEMBERS] */
-	int32_t *labels, *previous;                       /* [b, n]; previous may be null */
-	struct fkmi_sm90_row *rows;                       /* [b, span_rows] */
-	int32_t *row_counts;                              /* [b] */
-	int32_t *row_starts;                              /* [b + 1]: tiles of listed rows before each problem's */
-	struct fkmi_sm90_candidate *candidates;           /* the pool */
+	float *longest;             /* [b, length_groups]: P at most about m0, of FKMI_SM90_LENGTH_ROWS rows each */
+	int64_t *state;             /* [b, FKMI_STATE_MEMBERS] */
+	int32_t *labels, *previous; /* [b, n]; previous may be null */
+	struct fkmi_sm90_row *rows; /* [b, span_rows] */
+	int32_t *row_counts;        /* [b] */
+	int32_t *row_starts;        /* [b + 1]: tiles of listed rows before each problem's */
+	struct fkmi_sm90_candidate *candidates; /* the pool */
 	struct fkmi_sm90_totals *totals;
 	int64_t n; /* rows of a problem */
 	int32_t b, d, k, k_padded, shift_stride;
 	int32_t span_row, span_rows;
 	int32_t tiles; /* of rows, per problem; not for the recheck */
 	int32_t centroid_tiles;
+	int32_t length_groups;
 	int32_t candidate_capacity;
 	int32_t listed_tile;  /* rows in a tile of listed rows */
 	int32_t aligned;      /* operands are fit for the copy engine: 16-byte aligned rows */
@@ -183,7 +184,7 @@ struct fkmi_sm90_prepare {
 	struct fkmi_sm90_problem *problems;
 	double *mean;          /* mu, [b, d] */
 	float *shift;          /* m, [b, d_padded] */
-	float *measured_shift; /* [b, d_padded]: m of usual.length_most */
+	float *measured_shift; /* [b, d_padded]: m0 */
 	int32_t *active_list;  /* [b] */
 	struct fkmi_sm90_totals *totals;
 	const float *copy_mean;           /* nu, [b, d]; null: points are taken as they are */

@@ -100,9 +100,10 @@ static void test_choice(void **state)
 		const char *kernel;
 		bool fused;
 	} cases[] = {
-		{&colour, both, "split-d4", true},     {&colour, sm80, "split-d4", true},  {&codes, both, "split-d8", true},
-		{&predicted, both, "split-d4", false}, {&many, both, "split-d8", false},   {&more, both, "sm90-d16", false},
-		{&wide, both, "sm90-copy-d16", false}, {&halves, both, "sm90-d16", false},
+		{&colour, both, "split-d4", true},         {&colour, sm80, "split-d4", true},
+		{&codes, both, "split-d8", true},          {&predicted, both, "split-d4", false},
+		{&many, both, "split-d8", false},          {&more, both, "sm90-d16", false},
+		{&wide, both, "sm90-copy-d16_few", false}, {&halves, both, "sm90-d16_few", false},
 	};
 	fake_cuda_reset(&hopper);
 	struct fkmi_runtime_gpu *gpu;

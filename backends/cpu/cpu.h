@@ -4,21 +4,11 @@
 #define FKMI_CPU_H
 
 #include "backend.h"
+#include "pool.h"
 
 #define FKMI_INLINE static inline
 #include "kernels/common/exact.h"
 #include "kernels/common/random.h"
-
-/* ---- pool.c: threads ---- */
-struct fkmi_pool;
-/* fn(argument, thread, threads) runs once on each of the pool's threads; the caller's thread is thread 0. */
-typedef void (*fkmi_pool_fn)(void *argument, int thread, int threads);
-/* Makes a pool of as many threads as the system gives, at most those asked for (at least 1). */
-enum fkm_status fkmi_pool_create(int threads, struct fkmi_pool **out);
-void fkmi_pool_destroy(struct fkmi_pool *pool);
-int fkmi_pool_threads(const struct fkmi_pool *pool);
-/* Returns when every thread has. Not from two threads at once, and not from within fn. */
-void fkmi_pool_run(struct fkmi_pool *pool, fkmi_pool_fn fn, void *argument);
 
 /* ---- features of the machine: bits of fkmi_limits.features ---- */
 enum {

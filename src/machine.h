@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the CPU backend asks of the machine that it runs on. */
-#ifndef FKMI_CPU_MACHINE_H
-#define FKMI_CPU_MACHINE_H
+/* What is asked of the machine that the library runs on. */
+#ifndef FKMI_MACHINE_H
+#define FKMI_MACHINE_H
 
 #include <stddef.h>
 #include <stdint.h>

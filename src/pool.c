@@ -3,15 +3,17 @@
  * A fixed set of threads that run one function together. An iteration is a handful of such runs a few microseconds
  * apart, so both sides spin briefly before they sleep, unless there are more threads than processors to spin on.
  */
-#include "cpu.h"
-#include "error.h"
-#include "machine.h"
+#include "pool.h"
 
 #include <fenv.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
+
+#include "error.h"
+#include "machine.h"
 
 enum { SPINS = 1000 }; /* some 10 to 50 microseconds */
 

@@ -10,6 +10,7 @@
  *   - The core has validated everything: a step asserts, it does not check arguments again.
  *   - A step neither allocates nor waits for the device. It may enqueue; the core calls wait() where it needs results.
  *     On the CPU backend a step simply does the work.
+ *   - Of a backend with a copier, steps without a span reach points through windows.h, which may wait.
  *   - Memory comes from the job. Everything is zeroed or written before it is read, by whom is said at the member.
  *   - A step returns FKM_OK or fkmi_fail(...) with a sentence. After FKM_ERROR_DEVICE_LOST only close() is called.
  *   - Steps work on all problems b with active[b] != 0, and must not touch the arrays of the others.
@@ -59,6 +60,7 @@ struct fkmi_limits {
 	int32_t restores_sums;    /* 1: after a relocation finish() takes the moves back out of sums and weight_sums; 0: the
 							   * core looks at every iteration and asks for FULL after a relocation */
 	double bytes_per_second;  /* rough, for ranking */
+	double copies_per_second; /* bytes from pinned host memory, rough, for ranking; backends with copies */
 };
 
 /* One assignment kernel that the planner may choose. */
@@ -105,6 +107,7 @@ static inline bool fkmi_has_distances(const struct fkmi_problem *p)
 struct fkmi_plan {
 	const struct fkmi_tile *tile;
 	int64_t chunk_rows;    /* rows of each problem per call of a step with a span */
+	int64_t streamed_rows; /* of each problem, the last ones: they come in windows of chunk_rows (windows.h) */
 	bool fused;            /* assign() also makes the sums */
 	bool whole;            /* iterate() takes the place of the steps of an iteration */
 	int64_t scratch_bytes; /* of the backend, see scratch_bytes() */
@@ -135,16 +138,20 @@ struct fkmi_state {
 	int64_t meetings;                  /* the backend's: groups of a kernel that wait for each other */
 };
 
-struct fkmi_merge; /* merge.h */
+struct fkmi_merge;   /* merge.h */
+struct fkmi_windows; /* windows.h */
 
 /* All arrays of one call. Refs are into workspace or the caller's memory. */
 struct fkmi_job {
 	struct fkmi_problem problem;
 	struct fkmi_plan plan;
 
-	struct fkmi_ref points; /* problem.dtype [b, n, d], read-only */
+	/* problem.dtype [b, n, d], read-only. With windows it is none: a step goes through them, and gets jobs whose points
+	 * have the rows of one, each where it would be if all were there. */
+	struct fkmi_ref points;
 	int64_t point_row_stride, point_batch_stride;
-	struct fkmi_ref weights; /* weights_dtype [b or 1, n] or none, read-only */
+	struct fkmi_windows *windows; /* NULL: all points are there */
+	struct fkmi_ref weights;      /* weights_dtype [b or 1, n] or none, read-only */
 	enum fkm_dtype weights_dtype;
 	int64_t weights_batch_stride; /* 0: shared by all problems */
 
@@ -224,6 +231,28 @@ struct fkmi_collectives {
 
 typedef enum fkm_status (*fkmi_enqueue_fn)(void *context, void *queue);
 
+/* Where things are enqueued: what steps do, and copies beside them. */
+enum fkmi_queue { FKMI_QUEUE_STEPS = 0, FKMI_QUEUE_COPIES = 1 };
+enum { FKMI_EVENTS = 16 };
+
+/* How a device takes in host memory while steps run. Nothing but wait and open waits for the device. */
+struct fkmi_copier {
+	/* Makes the queue of copies and the events, unless the device has them; close() of the backend undoes it. */
+	enum fkm_status (*open)(struct fkmi_device *device);
+	/* Host memory from which copies run by themselves, 256-byte aligned; *memory is NULL on failure. */
+	enum fkm_status (*host_alloc)(struct fkmi_device *device, int64_t bytes, void **memory);
+	void (*host_free)(struct fkmi_device *device, void *memory);
+	/* Whether memory of the caller's is such memory. */
+	bool (*is_pinned)(struct fkmi_device *device, const void *memory, int64_t bytes);
+	/* Enqueues a copy, on the queue of copies. The source stays as it is until the copy is done. */
+	enum fkm_status (*copy)(struct fkmi_device *device, struct fkmi_ref to, const void *from, int64_t bytes);
+	/* Event 0 .. FKMI_EVENTS-1 happens when everything enqueued on the queue so far is done; follow: what is enqueued
+	 * from now on begins after the event; wait: the host does. Nothing follows an event that was never marked. */
+	enum fkm_status (*mark)(struct fkmi_device *device, enum fkmi_queue queue, int event);
+	enum fkm_status (*follow)(struct fkmi_device *device, enum fkmi_queue queue, int event);
+	enum fkm_status (*wait)(struct fkmi_device *device, int event);
+};
+
 struct fkmi_backend {
 	const char *name;
 	const char *const
@@ -259,6 +288,8 @@ struct fkmi_backend {
 	enum fkm_status (*copy)(struct fkmi_device *device, struct fkmi_ref to, struct fkmi_ref from, int64_t bytes);
 	enum fkm_status (*fill)(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes);
 	enum fkm_status (*wait)(struct fkmi_device *device); /* until everything enqueued is done */
+	/* NULL: none; then points that come from the host must all fit. Else steps go through windows (windows.h). */
+	const struct fkmi_copier *copier;
 
 	/* Optional, for reductions between devices whose memory is addresses: what reduces, and a call of fn with the device
 	 * current and the queue (CUstream, hipStream_t) that its work goes on; returns what fn does. */

@@ -133,6 +133,7 @@ enum fkm_status fkm_context_create(const struct fkm_context_params *given, struc
 	FKMI_TRY(fkmi_context_adopt(device, context));
 	(*context)->logger = logger;
 	(*context)->memory_budget_bytes = params.memory_budget_bytes;
+	(*context)->threads = params.threads;
 	enum fkm_status status = fkmi_context_join(*context, params.communicator);
 	if (status != FKM_OK) {
 		fkm_context_destroy(*context);

@@ -11,6 +11,7 @@ struct fkm_context {
 	struct fkmi_device *device;
 	struct fkmi_logger logger;
 	int64_t memory_budget_bytes; /* 0: the device's */
+	int threads;                 /* for the host's part of the work */
 	bool lost;                   /* after FKM_ERROR_DEVICE_LOST */
 	struct fkmi_merge *merge;    /* NULL: no other ranks */
 	struct fkmi_group *group;    /* NULL: one device. Else `device` is the first one's, and belongs to the group */

@@ -69,10 +69,7 @@ static void place_staging(struct fkmi_work *work)
 	const struct fkm_fit_result *result = &request->result;
 	struct fkmi_job *job = &work->job;
 
-	bool staged = !in_place(work, request->points.memory);
-	job->points = staged ? stage(work, true, packed_bytes(&request->points)) : ref_of(&request->points);
-	job->point_row_stride = staged ? p->d : request->points.row_stride;
-	job->point_batch_stride = staged ? p->n * p->d : request->points.batch_stride;
+	bool staged;
 	if (p->weighted && p->n == 0) {
 		job->weights_dtype = FKM_F64; /* of none: whatever it is */
 		job->weights_batch_stride = 0;
@@ -94,6 +91,27 @@ static void place_staging(struct fkmi_work *work)
 	work->offsets = place_output(work, result->offsets, p->b * (p->k + 1) * (int64_t)sizeof(int64_t));
 	work->centroids_out =
 		place_output(work, result->centroids, p->b * p->k * p->d * fkmi_dtype_bytes(result->centroids_dtype));
+}
+
+/* Bytes of a row of all problems that must be brought to the device; 0: the points are there. */
+static int64_t staged_row_bytes(const struct fkmi_work *work)
+{
+	const struct fkm_array *points = &work->request.points;
+	return in_place(work, points->memory) ? 0 : points->batch * points->dims * fkmi_dtype_bytes(points->dtype);
+}
+
+static enum fkm_status place_points(struct fkmi_work *work, struct fkmi_ref block)
+{
+	const struct fkm_array *points = &work->request.points;
+	struct fkmi_job *job = &work->job;
+	const bool staged = staged_row_bytes(work) > 0;
+	job->point_row_stride = staged ? points->dims : points->row_stride;
+	job->point_batch_stride = staged ? points->rows * points->dims : points->batch_stride;
+	if (job->plan.streamed_rows > 0)
+		return fkmi_windows_open(work->device, job, points, block, work->active, work->context->threads,
+								 &work->windows);
+	job->points = staged ? block : ref_of(points);
+	return FKM_OK;
 }
 
 /* Whether the call must wait for the device at all: it need not where checks are off and results stay there. */
@@ -149,10 +167,12 @@ enum fkm_status fkmi_work_plan(struct fkm_context *context, const struct fkmi_re
 		.chunk_rows = params->chunk_rows,
 		.memory_bytes = params->workspace != NULL ? params->workspace_bytes : context->memory_budget_bytes,
 		.extra_bytes = staging,
+		.row_bytes = staged_row_bytes(work),
 	};
 	FKMI_TRY(fkmi_plan_make(&work->plan_request, &work->job.plan, NULL));
 	work->job.problem.unranged = may_skip_ranges(request, work->job.plan.tile);
-	work->workspace_bytes = staging + fkmi_workspace_bytes(&work->planned, &work->job.plan);
+	work->workspace_bytes = staging + fkmi_workspace_bytes(&work->planned, &work->job.plan) +
+							fkmi_points_bytes(&work->planned, &work->job.plan, work->plan_request.row_bytes);
 	return FKM_OK;
 }
 
@@ -197,13 +217,15 @@ static enum fkm_status take_memory(struct fkmi_work *work)
 	}
 	work->workspace_bytes = 0;
 	place_staging(work);
-	fkmi_workspace_place(&work->job, fkmi_ref_add(work->block, work->workspace_bytes));
+	const struct fkmi_ref arrays = fkmi_ref_add(work->block, work->workspace_bytes);
+	fkmi_workspace_place(&work->job, arrays);
 	work->workspace_bytes = bytes;
-	return FKM_OK;
+	return place_points(work, fkmi_ref_add(arrays, fkmi_workspace_bytes(&work->job.problem, &work->job.plan)));
 }
 
 static void free_memory(struct fkmi_work *work)
 {
+	fkmi_windows_close(work->windows, work->context->lost);
 	if (work->owns_block && !work->context->lost) /* a lost device takes its memory with it */
 		work->backend->free(work->device, work->block);
 	free(work->states);
@@ -250,7 +272,7 @@ static enum fkm_status upload_array(struct fkmi_work *work, const struct fkm_arr
 static enum fkm_status upload_inputs(struct fkmi_work *work)
 {
 	const struct fkmi_request *request = &work->request;
-	if (!in_place(work, request->points.memory))
+	if (staged_row_bytes(work) > 0 && work->windows == NULL)
 		FKMI_TRY(upload_array(work, &request->points, work->job.points));
 	if (request->weights.data != NULL && !in_place(work, request->weights.memory))
 		FKMI_TRY(upload_array(work, &request->weights, work->job.weights));
@@ -285,6 +307,8 @@ enum fkm_status fkmi_work_activate(struct fkmi_work *work, const int32_t *active
 	}
 	if (same) /* which nothing is before the first call */
 		return FKM_OK;
+	if (work->windows != NULL)
+		fkmi_windows_activate(work->windows);
 	if (active == NULL)
 		return upload_equal(work, work->job.active, work->active, (int64_t)sizeof(int32_t), b);
 	return work->backend->upload(work->device, work->job.active, work->active, b * (int64_t)sizeof(int32_t));
@@ -559,22 +583,22 @@ enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate ac
 {
 	const struct fkmi_backend *backend = work->backend;
 	const struct fkmi_job *job = &work->job;
-	const struct fkmi_problem *p = &job->problem;
 	double before = fkmi_now();
 	if (accumulate == FKMI_ACCUMULATE_FULL)
 		FKMI_TRY(fkmi_work_zero_sums(work));
 	const bool fused = job->plan.fused;
-	if (p->n > 0) /* a rank may have no rows */
+	if (job->problem.n > 0) /* a rank may have no rows */
 		FKMI_TRY(backend->prepare(work->device, job));
-	for (int64_t row = 0; row < p->n; row += job->plan.chunk_rows) {
-		int64_t rows = p->n - row < job->plan.chunk_rows ? p->n - row : job->plan.chunk_rows;
-		struct fkmi_span span = {row, rows};
-		FKMI_TRY(backend->assign(work->device, job, span, fused ? accumulate : FKMI_ACCUMULATE_NONE));
+	for (struct fkmi_window w = {0};;) {
+		FKMI_TRY(fkmi_next_window(job, job->plan.chunk_rows, &w));
+		if (w.span.rows == 0)
+			break;
+		FKMI_TRY(backend->assign(work->device, &w.job, w.span, fused ? accumulate : FKMI_ACCUMULATE_NONE));
 		double assigned = fkmi_now();
 		work->seconds.assign += assigned - before;
 		before = assigned;
 		if (!fused && accumulate != FKMI_ACCUMULATE_NONE) {
-			FKMI_TRY(backend->accumulate(work->device, job, span, accumulate));
+			FKMI_TRY(backend->accumulate(work->device, &w.job, w.span, accumulate));
 			double accumulated = fkmi_now();
 			work->seconds.update += accumulated - before;
 			before = accumulated;
@@ -595,12 +619,12 @@ enum fkm_status fkmi_work_inertia(struct fkmi_work *work, double *inertia)
 {
 	const struct fkmi_job *job = &work->job;
 	const struct fkmi_problem *p = &job->problem;
-	int64_t row = 0;
+	struct fkmi_window w = {0};
 	do { /* also without rows: the step finds the scale */
-		struct fkmi_span span = {row, p->n - row < job->plan.chunk_rows ? p->n - row : job->plan.chunk_rows};
-		FKMI_TRY(work->backend->distances(work->device, job, span));
-		row += job->plan.chunk_rows;
-	} while (row < p->n);
+		FKMI_TRY(fkmi_next_window(job, job->plan.chunk_rows, &w));
+		if (w.span.rows > 0 || p->n == 0)
+			FKMI_TRY(work->backend->distances(work->device, &w.job, w.span));
+	} while (w.span.rows > 0);
 	if (inertia == NULL)
 		return FKM_OK;
 	FKMI_TRY(fkmi_work_states(work));
@@ -639,6 +663,7 @@ static void fill_diagnosis(const struct fkmi_work *work, struct fkm_diagnosis *d
 	snprintf(diagnosis->kernel, sizeof diagnosis->kernel, "%s", tile->name);
 	snprintf(diagnosis->tile, sizeof diagnosis->tile, "%d x %d", tile->points, tile->centroids);
 	diagnosis->fused = work->job.plan.fused;
+	diagnosis->streamed_rows = work->job.plan.streamed_rows;
 	diagnosis->threads = work->device->limits.host_memory ? work->device->limits.units : 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "plan.h"
 #include "validate.h"
+#include "windows.h"
 
 struct fkmi_work {
 	struct fkm_context *context;
@@ -20,6 +21,7 @@ struct fkmi_work {
 
 	struct fkmi_ref block; /* the whole workspace */
 	bool owns_block;
+	struct fkmi_windows *windows; /* NULL: all points are on the device */
 	int64_t workspace_bytes;
 	struct fkmi_plan_request plan_request; /* what the planner was asked */
 	struct fkmi_problem planned;           /* of it: the problem, with a row where this rank has none */

@@ -61,8 +61,12 @@ static enum fkm_status update(struct fkmi_work *work, struct fkm_fit_result *res
 	FKMI_TRY(fkmi_work_load_labels(work));
 	double before = fkmi_now();
 	FKMI_TRY(fkmi_work_zero_sums(work));
-	const struct fkmi_span all = {0, p->n};
-	FKMI_TRY(backend->accumulate(work->device, job, all, FKMI_ACCUMULATE_FULL));
+	for (struct fkmi_window w = {0};;) {
+		FKMI_TRY(fkmi_next_window(job, p->n, &w));
+		if (w.span.rows == 0)
+			break;
+		FKMI_TRY(backend->accumulate(work->device, &w.job, w.span, FKMI_ACCUMULATE_FULL));
+	}
 	FKMI_TRY(fkmi_work_total(work));
 	if (p->empty == FKM_EMPTY_RELOCATE)
 		FKMI_TRY(backend->relocate(work->device, job));

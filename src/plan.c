@@ -8,6 +8,7 @@
 
 #include "array.h"
 #include "text.h"
+#include "windows.h"
 #include "workspace.h"
 
 enum verdict { LEGAL, ILLEGAL, TOO_BIG };
@@ -32,8 +33,8 @@ static int64_t divide_up(int64_t a, int64_t b)
 
 /*
  * Seconds of one iteration, rough: multiplying and reading overlap, but for an eighth of the shorter, and each tile of
- * points costs its overhead, and so does each chunk. (Without that eighth all kernels would tie wherever memory is the
- * limit.) Tiles are dealt to the units in rounds, chunk by chunk, and a ragged tile costs a whole one. In doubles, where
+ * points costs its overhead, and so does each chunk. All that overlaps with copies from the host, again but for an eighth
+ * of the shorter. (Without that eighth all kernels would tie wherever memory is the limit.) Tiles are dealt to the units in rounds, chunk by chunk, and a ragged tile costs a whole one. In doubles, where
  * no product can overflow.
  */
 static double estimate(const struct fkmi_limits *limits, const struct fkmi_problem *problem,
@@ -54,8 +55,11 @@ static double estimate(const struct fkmi_limits *limits, const struct fkmi_probl
 	double bytes =
 		(double)problem->b * (double)problem->n * (double)problem->d * (double)fkmi_dtype_bytes(problem->dtype);
 	double reading = limits->bytes_per_second > 0 ? bytes / limits->bytes_per_second : 0;
-	return fmax(multiplying, reading) + fmin(multiplying, reading) / 8 + rounds * tile->seconds_per_tile +
-		   (double)divide_up(problem->n, plan->chunk_rows) * tile->seconds_per_chunk;
+	double seconds = fmax(multiplying, reading) + fmin(multiplying, reading) / 8 + rounds * tile->seconds_per_tile +
+					 (double)divide_up(problem->n, plan->chunk_rows) * tile->seconds_per_chunk;
+	const double slowest = 1e10, rate = limits->copies_per_second > 0 ? limits->copies_per_second : slowest;
+	double copying = bytes / (double)problem->n * (double)plan->streamed_rows / rate;
+	return fmax(seconds, copying) + fmin(seconds, copying) / 8;
 }
 
 /* ---- legality -------------------------------------------------------------------------------------------------- */
@@ -137,9 +141,10 @@ static bool size_plan(const struct fkmi_plan_request *request, struct fkmi_plan 
 	*workspace_bytes = INT64_MAX;
 	if (plan->scratch_bytes < 0)
 		return false;
-	int64_t bytes = fkmi_workspace_bytes(request->problem, plan);
-	if (bytes >= 0 && bytes <= INT64_MAX - request->extra_bytes)
-		*workspace_bytes = bytes + request->extra_bytes;
+	const int64_t bytes = fkmi_workspace_bytes(request->problem, plan);
+	const int64_t points = fkmi_points_bytes(request->problem, plan, request->row_bytes);
+	if (bytes >= 0 && points >= 0 && bytes <= INT64_MAX - request->extra_bytes - points)
+		*workspace_bytes = bytes + request->extra_bytes + points;
 	return true;
 }
 
@@ -153,6 +158,17 @@ static int64_t workspace_allowed(const struct fkmi_plan_request *request)
 static bool plan_fits(const struct fkmi_plan_request *request, struct fkmi_plan *plan, int64_t *workspace_bytes)
 {
 	return size_plan(request, plan, workspace_bytes) && *workspace_bytes <= workspace_allowed(request);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Rows, in whole tiles if that is at least one. */
+static int64_t whole_tiles(int64_t rows, const struct fkmi_tile *tile)
+{
+	return rows > tile->points ? rows - rows % tile->points : rows;
 }
 
 /*
@@ -176,9 +192,7 @@ static enum verdict choose_chunk(const struct fkmi_plan_request *request, struct
 			else
 				fails = plan->chunk_rows;
 		}
-		plan->chunk_rows = fits;
-		if (fits > plan->tile->points)
-			plan->chunk_rows = fits - fits % plan->tile->points;
+		plan->chunk_rows = whole_tiles(fits, plan->tile);
 		if (fits > 0 && plan_fits(request, plan, workspace_bytes))
 			return LEGAL;
 		plan->chunk_rows = 1;
@@ -186,14 +200,72 @@ static enum verdict choose_chunk(const struct fkmi_plan_request *request, struct
 	return size_plan(request, plan, workspace_bytes) ? TOO_BIG : ILLEGAL;
 }
 
+/*
+ * The same where the last rows of each problem stream: a window is a chunk, of the forced number of rows, or else as
+ * large as pays, but two of them take at most half of the room for points, of which the rows that stay get the rest.
+ */
+static enum verdict choose_windows(const struct fkmi_plan_request *request, struct fkmi_plan *plan,
+								   int64_t *workspace_bytes)
+{
+	enum { WINDOW_BYTES = 128 << 20, LEAST_WINDOWS = 16 };
+	const int64_t n = request->problem->n, allowed = workspace_allowed(request);
+	const bool forced = request->chunk_rows != 0;
+	plan->chunk_rows = request->chunk_rows;
+	if (!forced) {
+		plan->chunk_rows = least(WINDOW_BYTES / request->row_bytes, n / LEAST_WINDOWS);
+		plan->chunk_rows = whole_tiles(plan->chunk_rows > 0 ? plan->chunk_rows : 1, plan->tile);
+	}
+	plan->chunk_rows = least(plan->chunk_rows, n);
+	for (;;) {
+		plan->streamed_rows = n;
+		if (!size_plan(request, plan, workspace_bytes))
+			return ILLEGAL;
+		const int64_t room = allowed - *workspace_bytes, window = plan->chunk_rows * request->row_bytes;
+		if (room >= 2 * window || (room >= 0 && (forced || plan->chunk_rows == 1))) {
+			plan->streamed_rows = n - least(room / request->row_bytes, n - 1);
+			/* Parts begin at multiples of so many bytes. */
+			while (!plan_fits(request, plan, workspace_bytes))
+				plan->streamed_rows++;
+			return LEGAL;
+		}
+		if (forced || plan->chunk_rows == 1)
+			return TOO_BIG;
+		plan->chunk_rows = whole_tiles(plan->chunk_rows / 2, plan->tile);
+	}
+}
+
+/* Rows that stay where memory is best used: all of them, or those that leave room for windows of others. */
+static enum verdict choose_rows(const struct fkmi_plan_request *request, struct fkmi_plan *plan,
+								int64_t *workspace_bytes)
+{
+	const bool whole = request->backend->iterates != NULL && request->backend->iterates(plan->tile);
+	struct fkmi_plan streaming = *plan;
+	int64_t streaming_bytes;
+	enum verdict verdict = choose_chunk(request, plan, workspace_bytes);
+	const bool squeezed = verdict == TOO_BIG || (request->chunk_rows == 0 && plan->chunk_rows < request->problem->n);
+	if (verdict == ILLEGAL || !squeezed || request->backend->copier == NULL || request->row_bytes == 0 || whole)
+		return verdict;
+	if (choose_windows(request, &streaming, &streaming_bytes) != LEGAL) {
+		if (verdict == TOO_BIG && streaming_bytes < *workspace_bytes)
+			*workspace_bytes = streaming_bytes;
+		return verdict;
+	}
+	if (verdict == LEGAL &&
+		estimate(request->limits, request->problem, plan) <= estimate(request->limits, request->problem, &streaming))
+		return LEGAL;
+	*plan = streaming;
+	*workspace_bytes = streaming_bytes;
+	return LEGAL;
+}
+
 static enum verdict fit_memory(const struct fkmi_plan_request *request, struct fkmi_plan *plan,
 							   int64_t *workspace_bytes, struct fkmi_text *reason)
 {
 	plan->fused = request->problem->fits && request->backend->fuses(request->limits, request->problem, plan->tile);
-	enum verdict verdict = choose_chunk(request, plan, workspace_bytes);
+	enum verdict verdict = choose_rows(request, plan, workspace_bytes);
 	if (verdict != LEGAL && plan->fused) { /* separate sums may need less */
 		plan->fused = false;
-		verdict = choose_chunk(request, plan, workspace_bytes);
+		verdict = choose_rows(request, plan, workspace_bytes);
 	}
 	if (verdict == ILLEGAL)
 		fkmi_text_add(reason, "its scratch memory cannot hold this shape");

@@ -16,6 +16,7 @@ struct fkmi_plan_request {
 	int64_t chunk_rows;   /* forced, 0: free choice */
 	int64_t memory_bytes; /* workspace may not pass this; 0: limits->memory_bytes */
 	int64_t extra_bytes;  /* workspace that the core adds for staging (copies of host arrays and results) */
+	int64_t row_bytes;    /* of a row of points of all problems, where they come from the host; else 0 */
 };
 
 enum { FKMI_MAX_CANDIDATES = 64 };

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "conformance_cases.h"
+#include "context.h"
 #include "outputs.h"
 #include "rank_calls.h"
 #include "registry.h"
@@ -36,6 +37,7 @@ struct way {
 	bool own_workspace;
 	bool progress;
 	bool lean; /* trust_finite, and no distances or inertia: what leaves a backend the most freedom */
+	enum { ROOMY, HALFWAY, TIGHT } memory; /* budget: all, the least that a fit takes, half the way between */
 };
 
 /* A case being run. */
@@ -56,7 +58,7 @@ static struct fkm_context *contexts[THREAD_COUNTS][MOST_RANKS];
 static const char *kernels[MOST_KERNELS];
 static int64_t kernel_runs[MOST_KERNELS];
 static int kernel_count;
-static int64_t calls, failures;
+static int64_t calls, failures, streamed;
 static char (*running)[64]; /* the case being run, for who outlives a crash; NULL when it is replayed */
 
 /* ---- saying what is wrong ---- */
@@ -74,10 +76,11 @@ static void fail(const struct trial *t, const char *format, ...)
 	}
 	spec_print(&t->spec, line, sizeof(line));
 	printf("FAIL --replay %s: %s\n     ", t->replay, line);
-	printf("%s, problems %" PRId64 "..%" PRId64 ", threads=%d chunk_rows=%" PRId64 " kernel=%s%s%s: ", t->call,
+	static const char *const memories[] = {"", " in half the memory", " in the least memory"};
+	printf("%s, problems %" PRId64 "..%" PRId64 ", threads=%d chunk_rows=%" PRId64 " kernel=%s%s%s%s: ", t->call,
 		   t->first, t->first + t->count - 1, thread_counts[t->way.threads_index], t->way.chunk_rows,
 		   t->way.kernel ? t->way.kernel : "default", t->way.own_workspace ? " own workspace" : "",
-		   t->way.lean ? " lean" : "");
+		   t->way.lean ? " lean" : "", memories[t->way.memory]);
 	va_start(list, format);
 	vprintf(format, list);
 	va_end(list);
@@ -301,6 +304,7 @@ static void check_fit(struct trial *t)
 		}
 		compare_number(t, "relocations", got->diagnosis.relocations, sum_of(t, relocations_of));
 		compare_number(t, "empty_clusters", got->diagnosis.empty_clusters, sum_of(t, empty_of));
+		streamed += got->diagnosis.streamed_rows > 0;
 		if (t->way.kernel && strcmp(got->diagnosis.kernel, t->way.kernel) != 0)
 			fail(t, "kernel %s ran", got->diagnosis.kernel);
 		if (t->way.progress)
@@ -446,6 +450,49 @@ static bool all_fitted(const struct trial *t)
 	return true;
 }
 
+/* Whether all calls of the trial could run; *bytes: the workspace of the fit. */
+static bool could_run(const struct trial *t, int64_t *bytes)
+{
+	struct fkm_array points, centroids;
+	struct fkm_fit_params params;
+	int64_t others;
+
+	arguments(t, &points, &params);
+	centroids =
+		(struct fkm_array){.dtype = t->spec.centroids_dtype, .batch = t->count, .rows = t->spec.k, .dims = t->spec.d};
+	return fkm_fit_workspace(context_of(t), &points, &params, &t->outputs.result, bytes) == FKM_OK &&
+		   fkm_predict_workspace(context_of(t), &points, &centroids, &params, &t->outputs.result, &others) == FKM_OK &&
+		   fkm_update_workspace(context_of(t), &points, &centroids, &params, &t->outputs.result, &others) == FKM_OK;
+}
+
+/* The budget of the trial's way: 0 for all; -1 where nothing runs, or no way of the budget's would be another one. */
+static int64_t budget_of(const struct trial *t)
+{
+	int64_t *budget = &context_of(t)->memory_budget_bytes, full = 0, bytes;
+
+	if (t->way.memory == ROOMY)
+		return 0;
+	if (!could_run(t, &full))
+		return -1;
+	int64_t least = 2 * full, less = 0;
+	while (least - less > 256) {
+		*budget = less + (least - less) / 2;
+		if (could_run(t, &bytes))
+			least = *budget;
+		else
+			less = *budget;
+	}
+	*budget = 0;
+	return t->way.memory == TIGHT || least > full ? least : least + (full - least) / 2;
+}
+
+/* Of every rank: one with fewer rows than all needs less. */
+static void set_budget(const struct trial *t, int64_t budget)
+{
+	for (int rank = 0; rank < ranks; rank++)
+		contexts[t->way.threads_index][rank]->memory_budget_bytes = budget;
+}
+
 static void run_way(struct trial *t, struct way way)
 {
 	/* The suite's workspaces are host memory, which only one backend works in. */
@@ -457,9 +504,14 @@ static void run_way(struct trial *t, struct way way)
 		t->outputs.result.distances = NULL;
 		t->outputs.result.inertia = NULL;
 	}
-	check_fit(t);
-	if (all_fitted(t))
-		check_pieces(t);
+	const int64_t budget = budget_of(t);
+	if (budget >= 0) {
+		set_budget(t, budget);
+		check_fit(t);
+		if (all_fitted(t))
+			check_pieces(t);
+		set_budget(t, 0);
+	}
 	t->outputs.result = all;
 }
 
@@ -486,8 +538,13 @@ static void run_fixed(struct trial *t)
 
 	run_way(t, (struct way){0});
 	run_way(t, (struct way){.threads_index = 1 + (int)(s->seed % 2), .chunk_rows = 37, .lean = true});
+	run_way(t, (struct way){.threads_index = 1, .chunk_rows = 37, .memory = TIGHT});
 	if (!s->core)
 		return;
+	run_way(t, (struct way){.memory = HALFWAY});
+	run_way(t, (struct way){.chunk_rows = s->n / 3 + 1, .memory = HALFWAY, .lean = true});
+	if (s->n <= 300)
+		run_way(t, (struct way){.chunk_rows = 1, .memory = TIGHT});
 	run_way(t, (struct way){0}); /* once more */
 	for (int i = 1; i < THREAD_COUNTS; i++)
 		run_way(t, (struct way){.threads_index = i});
@@ -501,6 +558,7 @@ static void run_fixed(struct trial *t)
 		if (kernel_fits(t, kernel)) {
 			run_way(t, (struct way){.kernel = kernels[kernel], .lean = true});
 			run_way(t, (struct way){.kernel = kernels[kernel], .threads_index = 1, .chunk_rows = 37});
+			run_way(t, (struct way){.kernel = kernels[kernel], .chunk_rows = 97, .memory = HALFWAY});
 		}
 	for (int64_t p = 0; p < s->b && s->b > 1; p++) { /* alone, and at the other end of a smaller batch */
 		t->first = p;
@@ -523,6 +581,10 @@ static void run_random(struct trial *t)
 
 	if (kernel < kernel_count && kernel_fits(t, kernel))
 		way.kernel = kernels[kernel];
+	if (s->seed % 5 < 2) {
+		way.memory = s->seed % 5 == 0 ? TIGHT : HALFWAY;
+		way.chunk_rows = 1 + (int64_t)(s->seed % (uint64_t)(s->n / 3 + 1));
+	}
 	run_way(t, way);
 }
 
@@ -715,6 +777,7 @@ int main(int argc, char **argv)
 			fkm_context_destroy(contexts[i][rank]);
 		fkm_local_ranks_destroy(groups[i]);
 	}
-	printf("%s: %" PRId64 " calls compared, %" PRId64 " failures (seed %" PRIu64 ")\n", name, calls, failures, seed);
+	printf("%s: %" PRId64 " calls compared, %" PRId64 " of them streamed, %" PRId64 " failures (seed %" PRIu64 ")\n",
+		   name, calls, streamed, failures, seed);
 	return result;
 }

@@ -15,6 +15,7 @@
 #include "cuda.h"
 #include "kernels/common/state.h"
 #include "kernels/cuda/sm90.h"
+#include "windows.h"
 
 enum {
 	SLICE = 64,
@@ -158,6 +159,7 @@ struct layout {
 	int64_t problems, row_counts, totals, zero_end; /* zero before prepare */
 	int64_t keys, first, ones_end;                  /* all bits set before prepare */
 	int64_t usual, slot_of, mean, shift, measured_shift, longest, active_list, operands, norms, lengths, row_starts;
+	int64_t copied_rows;                            /* of each problem; all, or where points stream, those of a span */
 	int64_t copy_mean, copy_scale, copy, residuals; /* where points are copied */
 	int64_t bytes;                                  /* -1 if that overflows */
 	/* From the beginning of job->scratch, while assign runs; rows: only where the job has no distances, over which they
@@ -217,8 +219,9 @@ static struct layout layout_of(const struct fkmi_problem *p, const struct fkmi_p
 	if (copies(plan->tile)) {
 		l.copy_mean = fkmi_gpu_take(&l.bytes, p->b, p->d, sizeof(float));
 		l.copy_scale = fkmi_gpu_take(&l.bytes, p->b, 1, sizeof(float));
-		l.copy = fkmi_gpu_take(&l.bytes, p->b * p->n, l.d_pitch, sizeof(uint16_t));
-		l.residuals = fkmi_gpu_take(&l.bytes, p->b, p->n, sizeof(float));
+		l.copied_rows = plan->streamed_rows > 0 ? l.span_rows : p->n;
+		l.copy = fkmi_gpu_take(&l.bytes, p->b * l.copied_rows, l.d_pitch, sizeof(uint16_t));
+		l.residuals = fkmi_gpu_take(&l.bytes, p->b, l.copied_rows, sizeof(float));
 	}
 	return l;
 }
@@ -332,19 +335,23 @@ static float score_error(int64_t d)
 	return (float)((double)(17 * fkmi_gpu_divide_up(d, 16) + 8) * 0x1p-23 * 1.01);
 }
 
-/* What the filter multiplies: the points, or their copy. */
+/* What the filter multiplies: the points, or their copy. Those that stream begin with the span's first row: the copy engine
+ * takes no address before memory, where the problem's may be. */
 struct operands {
 	const void *data;
 	int64_t row_stride, batch_stride; /* elements */
 	bool aligned;                     /* fit for the copy engine: rows of 16-byte pieces */
 };
 
-static struct operands operands_of(const struct run *r)
+static struct operands operands_of(const struct run *r, int64_t row)
 {
 	const struct fkmi_job *job = r->job;
-	struct operands o = {place(job->points), job->point_row_stride, job->point_batch_stride, false};
+	const int64_t before = job->windows != NULL ? row * job->point_row_stride * (int64_t)sizeof(uint16_t) : 0;
+	struct operands o = {place(fkmi_ref_add(job->points, before)), job->point_row_stride, job->point_batch_stride,
+						 false};
 	if (r->copied)
-		o = (struct operands){at(r, r->layout.copy), r->layout.d_pitch, r->layout.d_pitch * job->problem.n, false};
+		o = (struct operands){at(r, r->layout.copy), r->layout.d_pitch, r->layout.d_pitch * r->layout.copied_rows,
+							  false};
 	o.aligned = is_multiple((int64_t)(uintptr_t)o.data, 16) && is_multiple(o.row_stride, PIECE) &&
 				(job->problem.b == 1 || is_multiple(o.batch_stride, PIECE));
 	return o;
@@ -352,26 +359,50 @@ static struct operands operands_of(const struct run *r)
 
 /* ---- prepare ---- */
 
-/* Does nothing but at the first prepare of a call. */
-static enum fkm_status copy_points(const struct run *r)
+static struct fkmi_sm90_copy copy_of(const struct run *r, struct fkmi_span span)
 {
 	const struct fkmi_job *job = r->job;
 	const struct layout *l = &r->layout;
-	struct fkmi_sm90_copy a = {.points = points_of(r),
-							   .state = place(job->state),
-							   .active = place(job->active),
-							   .column_min = place(job->column_min),
-							   .column_max = place(job->column_max),
-							   .mean = at(r, l->copy_mean),
-							   .scale = at(r, l->copy_scale),
-							   .operands = at(r, l->copy),
-							   .residuals = at(r, l->residuals),
-							   .b = (int32_t)job->problem.b,
-							   .d_pitch = (int32_t)l->d_pitch};
-	FKMI_TRY(launch(r, "fkmi_sm90_center_points", blocks_for(r, job->problem.b, 1), FKMI_SM90_CENTER_GROUP, &a));
+	return (struct fkmi_sm90_copy){.points = points_of(r),
+								   .state = place(job->state),
+								   .active = place(job->active),
+								   .column_min = place(job->column_min),
+								   .column_max = place(job->column_max),
+								   .mean = at(r, l->copy_mean),
+								   .scale = at(r, l->copy_scale),
+								   .operands = at(r, l->copy),
+								   .residuals = at(r, l->residuals),
+								   .copied_rows = l->copied_rows,
+								   .row = span.row,
+								   .rows = span.rows,
+								   .b = (int32_t)job->problem.b,
+								   .d_pitch = (int32_t)l->d_pitch,
+								   .anew = job->plan.streamed_rows > 0};
+}
+
+/* Does nothing but at the first prepare of a call. */
+static enum fkm_status center_points(const struct run *r, struct fkmi_span span)
+{
+	struct fkmi_sm90_copy a = copy_of(r, span);
+	return launch(r, "fkmi_sm90_center_points", blocks_for(r, a.b, 1), FKMI_SM90_CENTER_GROUP, &a);
+}
+
+/* The same, unless points stream. */
+static enum fkm_status copy_points(const struct run *r, struct fkmi_span span)
+{
+	struct fkmi_sm90_copy a = copy_of(r, span);
 	return launch(r, "fkmi_sm90_copy_points",
-				  blocks_for(r, job->problem.b * fkmi_gpu_divide_up(job->problem.n, FKMI_SM90_COPY_ROWS), 1),
-				  FKMI_SM90_GROUP, &a);
+				  blocks_for(r, a.b * fkmi_gpu_divide_up(span.rows, FKMI_SM90_COPY_ROWS), 1), FKMI_SM90_GROUP, &a);
+}
+
+/* All points are copied at once; of those that stream, each span when it is assigned. */
+static enum fkm_status prepare_copy(const struct run *r)
+{
+	struct fkmi_window first = {0};
+	FKMI_TRY(fkmi_next_window(r->job, r->job->problem.n, &first));
+	const struct run there = run_of(&r->cuda->base.gpu, &first.job);
+	FKMI_TRY(center_points(&there, first.span));
+	return r->job->windows == NULL ? copy_points(&there, first.span) : FKM_OK;
 }
 
 /* Whether each row is measured in every assignment: where that is cheap beside the products, and where lengths of rows are
@@ -382,7 +413,7 @@ static bool measures_all(const struct run *r)
 	const int64_t chunk = r->job->plan.chunk_rows;
 	const bool can =
 		r->shape->kept_bytes > 0 || r->shape->d_most < 128 || (r->shape->d_most > 128 && r->shape->d_most < 512);
-	return !can || p->k > MOST_UNMEASURED || !operands_of(r).aligned ||
+	return !can || p->k > MOST_UNMEASURED || !operands_of(r, 0).aligned ||
 		   (chunk < p->n && !is_multiple(chunk, FKMI_SM90_COUNTED_ROWS));
 }
 
@@ -392,7 +423,7 @@ enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_j
 	const struct fkmi_problem *p = &job->problem;
 	const struct layout *l = &r.layout;
 	if (r.copied)
-		FKMI_TRY(copy_points(&r));
+		FKMI_TRY(prepare_copy(&r));
 	FKMI_TRY(fkmi_runtime_fill(&gpu->device, fkmi_ref_add(r.scratch, l->problems), 0, l->zero_end - l->problems));
 	FKMI_TRY(fkmi_runtime_fill(&gpu->device, fkmi_ref_add(r.scratch, l->keys), 0xff, l->ones_end - l->keys));
 	struct fkmi_sm90_prepare a = {.centroids = place(job->centroids),
@@ -443,8 +474,9 @@ static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span s
 {
 	const struct fkmi_job *job = r->job;
 	const struct fkmi_problem *p = &job->problem;
-	const struct operands operands = operands_of(r);
+	const struct operands operands = operands_of(r, span.row);
 	const struct layout *l = &r->layout;
+	const bool streams = job->windows != NULL;
 	struct fkmi_sm90_assign a = {
 		.problems = at(r, l->problems),
 		.norms = at(r, l->norms),
@@ -467,6 +499,7 @@ static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span s
 		.candidates = passing(r, l->candidates),
 		.totals = at(r, l->totals),
 		.n = p->n,
+		.copied_rows = l->copied_rows,
 		.b = (int32_t)p->b,
 		.d = (int32_t)(r->copied ? l->d_pitch : p->d),
 		.k = (int32_t)p->k,
@@ -474,6 +507,7 @@ static struct fkmi_sm90_assign assign_of(const struct run *r, struct fkmi_span s
 		.shift_stride = (int32_t)l->d_padded,
 		.span_row = (int32_t)span.row,
 		.span_rows = (int32_t)span.rows,
+		.operand_row = (int32_t)(streams ? 0 : span.row),
 		.candidate_capacity = (int32_t)l->candidate_capacity,
 		.listed_tile = recheck_shape(r->shape)->points,
 		.aligned = operands.aligned,
@@ -513,7 +547,7 @@ static enum fkm_status map_operands(const struct run *r, const struct fkmi_sm90_
 	if (!a->aligned)
 		return FKM_OK;
 	m.address = (fkmi_cu_pointer)(uintptr_t)a->operands;
-	m.rows = (uint64_t)a->n;
+	m.rows = (uint64_t)(r->job->windows != NULL ? a->span_rows : a->n);
 	m.columns = (uint64_t)a->d;
 	m.row_stride_bytes = (uint64_t)(a->operand_row_stride * ELEMENT);
 	m.stride_bytes = a->b == 1 ? m.rows * m.row_stride_bytes : (uint64_t)(a->operand_batch_stride * ELEMENT);
@@ -578,6 +612,8 @@ enum fkm_status fkmi_cuda_sm90_assign(struct fkmi_gpu *gpu, const struct fkmi_jo
 	if (span.rows == 0)
 		return FKM_OK;
 	const struct run r = run_of(gpu, job);
+	if (r.copied && job->windows != NULL)
+		FKMI_TRY(copy_points(&r, span));
 	struct fkmi_sm90_assign a = assign_of(&r, span);
 	const struct shape *shape = a.aligned ? r.shape : &shapes[SHAPES - 1];
 	const int64_t tiles = a.b * fkmi_gpu_divide_up(span.rows, shape->points);

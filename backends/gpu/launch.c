@@ -87,6 +87,12 @@ void fkmi_gpu_add_weights(struct fkmi_gpu_call *call)
 	fkmi_gpu_add_i32(call, job->weights_dtype);
 }
 
+void fkmi_gpu_add_span(struct fkmi_gpu_call *call, struct fkmi_span span)
+{
+	fkmi_gpu_add_i64(call, span.row);
+	fkmi_gpu_add_i64(call, span.rows);
+}
+
 enum fkm_status fkmi_gpu_run(const struct fkmi_gpu_call *call, int64_t work)
 {
 	struct fkmi_gpu *gpu = (struct fkmi_gpu *)call->device;

@@ -79,8 +79,11 @@ static enum fkm_status show_moves(const struct moving *m, struct fkmi_ref shown,
 		m->column[i] = row >= 0 && row < p->n ? row : -1;
 	}
 	FKMI_TRY(m->device->backend->upload(m->device, rows, m->column, count * (int64_t)sizeof(int64_t)));
-	struct fkmi_gpu_call call = {.device = m->device, .job = job, .kernel = "fkmi_k_show_moves"};
+	FKMI_TRY(fkmi_list_rows(job, m->b, 1, rows, count));
+	const struct fkmi_job list = fkmi_listed(job, m->b, count);
+	struct fkmi_gpu_call call = {.device = m->device, .job = &list, .kernel = "fkmi_k_show_moves"};
 	fkmi_gpu_add_points(&call);
+	fkmi_gpu_add_i32(&call, list.windows != NULL);
 	fkmi_gpu_add_weights(&call);
 	fkmi_gpu_add_ref(&call, job->labels);
 	fkmi_gpu_add_ref(&call, job->column_scale);
@@ -158,9 +161,8 @@ static enum fkm_status find_farthest(struct fkmi_device *device, const struct fk
 									 const struct fkmi_gpu_layout *l)
 {
 	const struct fkmi_problem *p = &job->problem;
-	const struct fkmi_span all = {0, p->n};
 	const struct fkmi_ref none = {0}, due = fkmi_gpu_scratch(job, l->due);
-	FKMI_TRY(fkmi_gpu_take_distances(device, job, due, all, none));
+	FKMI_GPU_PASS(job, w, fkmi_gpu_take_distances(device, &w.job, due, w.span, none));
 	struct fkmi_gpu_call call = fkmi_gpu_call_for(device, job, due, "fkmi_k_farthest");
 	fkmi_gpu_add_ref(&call, job->distances);
 	fkmi_gpu_add_ref(&call, job->state);

@@ -34,6 +34,15 @@ typedef uint64_t fkmi_runtime_pointer;
 	  (void *to, fkmi_runtime_pointer from, size_t bytes, void *stream))                                               \
 	X(copy_within, cuMemcpyDtoDAsync_v2, hipMemcpyDtoDAsync,                                                           \
 	  (fkmi_runtime_pointer to, fkmi_runtime_pointer from, size_t bytes, void *stream))                                \
+	X(host_alloc, cuMemHostAlloc, hipHostMalloc, (void **memory, size_t bytes, unsigned flags))                        \
+	X(host_free, cuMemFreeHost, hipHostFree, (void *memory))                                                           \
+	X(pointer_ask, cuPointerGetAttribute, hipPointerGetAttribute,                                                      \
+	  (void *value, int attribute, fkmi_runtime_pointer pointer))                                                      \
+	X(event_create, cuEventCreate, hipEventCreateWithFlags, (void **event, unsigned flags))                            \
+	X(event_destroy, cuEventDestroy_v2, hipEventDestroy, (void *event))                                                \
+	X(event_record, cuEventRecord, hipEventRecord, (void *event, void *stream))                                        \
+	X(event_wait, cuEventSynchronize, hipEventSynchronize, (void *event))                                              \
+	X(stream_follow, cuStreamWaitEvent, hipStreamWaitEvent, (void *stream, void *event, unsigned flags))               \
 	X(fill, cuMemsetD8Async, hipMemsetD8Async,                                                                         \
 	  (fkmi_runtime_pointer to, unsigned char byte, size_t bytes, void *stream))                                       \
 	X(module_load, cuModuleLoadData, hipModuleLoadData, (void **module, const void *image))                            \
@@ -58,6 +67,13 @@ enum {
 	FKMI_RUNTIME_OUT_OF_MEMORY = 2,
 	FKMI_RUNTIME_NO_DEVICE = 100,
 	FKMI_RUNTIME_NOT_FOUND = 500,
+};
+
+/* Flags and attributes, of equal numbers too. */
+enum {
+	FKMI_RUNTIME_STREAM_APART = 1,  /* CU_STREAM_NON_BLOCKING: in no order with the legacy default stream */
+	FKMI_RUNTIME_EVENT_UNTIMED = 2, /* CU_EVENT_DISABLE_TIMING */
+	FKMI_RUNTIME_HOST_POINTER = 4,  /* CU_POINTER_ATTRIBUTE_HOST_POINTER: known for pinned memory only */
 };
 
 /* Numbers of device attributes. */
@@ -101,6 +117,8 @@ struct fkmi_runtime_gpu {
 	bool acquired; /* can be entered */
 	void *stream;
 	bool owns_stream;
+	void *copies;                       /* the stream of copies from the host, or NULL, as the events */
+	void *events[FKMI_EVENTS];          /* see struct fkmi_copier */
 	void *compiled;                     /* code made at run time, in place of the images; NULL: none */
 	void *modules[FKMI_RUNTIME_IMAGES]; /* NULL: not for this device */
 	struct fkmi_runtime_kernel kernels[FKMI_RUNTIME_KERNEL_SLOTS]; /* a hash table by name */
@@ -180,7 +198,14 @@ enum fkm_status fkmi_runtime_enqueue(struct fkmi_device *device, fkmi_enqueue_fn
 #define FKMI_RUNTIME_MEMORY                                                                                            \
 	.close = fkmi_runtime_close, .alloc = fkmi_runtime_alloc, .free = fkmi_runtime_free,                               \
 	.upload = fkmi_runtime_upload, .download = fkmi_runtime_download, .copy = fkmi_runtime_copy,                       \
-	.fill = fkmi_runtime_fill, .wait = fkmi_runtime_wait, .enqueue = fkmi_runtime_enqueue
+	.fill = fkmi_runtime_fill, .wait = fkmi_runtime_wait, .enqueue = fkmi_runtime_enqueue,                             \
+	.copier = &fkmi_runtime_copier
+
+/* ---- runtime_copies.c ---- */
+
+extern const struct fkmi_copier fkmi_runtime_copier;
+/* Waits for the copies and undoes what opening the copier did; between enter and leave. */
+void fkmi_runtime_close_copies(struct fkmi_runtime_gpu *gpu);
 
 /* ---- runtime_modules.c ---- */
 

@@ -118,6 +118,7 @@ static void place_seed(struct fkmi_gpu_layout *l, int64_t *end, const struct fkm
 		l->sum_rows *= 2;
 	l->sum_blocks = fkmi_gpu_divide_up(p->n, l->sum_rows);
 	l->seed_sums = fkmi_gpu_take(end, p->b, l->sum_blocks, sizeof(int64_t));
+	l->picked = fkmi_gpu_take(end, p->b, l->trials, sizeof(int64_t));
 	l->candidates = fkmi_gpu_take(end, p->b * l->trials, p->d, sizeof(double));
 	l->potentials = fkmi_gpu_take(end, p->b, l->trials, sizeof(int64_t));
 	l->highest = fkmi_gpu_take(end, p->b, 1, sizeof(int64_t));

@@ -6,6 +6,7 @@
 #include "error.h"
 #include "gpu.h"
 #include "merge.h"
+#include "windows.h"
 
 /* exact.h and random.h come along for the host; the kernels' own headers do not. */
 #define FKMI_INLINE static inline
@@ -33,8 +34,9 @@ struct fkmi_gpu_call fkmi_gpu_call_for(struct fkmi_device *device, const struct 
 void fkmi_gpu_add_ref(struct fkmi_gpu_call *call, struct fkmi_ref ref);
 void fkmi_gpu_add_i32(struct fkmi_gpu_call *call, int64_t value);
 void fkmi_gpu_add_i64(struct fkmi_gpu_call *call, int64_t value);
-void fkmi_gpu_add_points(struct fkmi_gpu_call *call);  /* FKMI_POINTS_ARGS */
-void fkmi_gpu_add_weights(struct fkmi_gpu_call *call); /* FKMI_WEIGHTS_ARGS */
+void fkmi_gpu_add_points(struct fkmi_gpu_call *call);                      /* FKMI_POINTS_ARGS */
+void fkmi_gpu_add_weights(struct fkmi_gpu_call *call);                     /* FKMI_WEIGHTS_ARGS */
+void fkmi_gpu_add_span(struct fkmi_gpu_call *call, struct fkmi_span span); /* row, rows */
 /* Launches as many groups as there are pieces of work, up to a cap: kernels loop. */
 enum fkm_status fkmi_gpu_run(const struct fkmi_gpu_call *call, int64_t work);
 /* One item for each of `count` elements. */
@@ -51,6 +53,15 @@ static inline int32_t fkmi_gpu_lanes(int64_t value)
 		lanes *= 2;
 	return lanes;
 }
+
+/* A pass over all points in a step: the call, which gives a status, at each window w of the job (windows.h). */
+#define FKMI_GPU_PASS(job, w, call)                                                                                    \
+	for (struct fkmi_window w = {0};;) {                                                                               \
+		FKMI_TRY(fkmi_next_window(job, (job)->problem.n, &w));                                                         \
+		if (w.span.rows == 0)                                                                                          \
+			break;                                                                                                     \
+		FKMI_TRY(call);                                                                                                \
+	}
 
 /* ---- scratch.c ---- */
 
@@ -74,7 +85,7 @@ struct fkmi_gpu_layout {
 	/* seeding */
 	int32_t trials;
 	int64_t sum_rows, sum_blocks;
-	int64_t seed_sums, candidates, potentials, highest;
+	int64_t seed_sums, picked, candidates, potentials, highest;
 	int64_t shares; /* several ranks */
 	/* variances */
 	int64_t center, scale, moments;

@@ -47,16 +47,26 @@ enum fkm_status fkmi_gpu_store_centroids(struct fkmi_device *device, const struc
 	return fkmi_gpu_run_elements(&call, count);
 }
 
-enum fkm_status fkmi_gpu_gather_centroids(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref rows)
+/* to [b, count, d] = the rows of those numbers, [b, count]. */
+static enum fkm_status gather_rows(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref rows,
+								   int64_t count, struct fkmi_ref to)
 {
 	const struct fkmi_problem *p = &job->problem;
-	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_gather_centroids");
+	FKMI_TRY(fkmi_list_rows(job, 0, p->b, rows, count));
+	const struct fkmi_job list = fkmi_listed(job, 0, count);
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, &list, "fkmi_k_gather_rows");
 	fkmi_gpu_add_points(&call);
+	fkmi_gpu_add_i32(&call, list.windows != NULL);
 	fkmi_gpu_add_ref(&call, rows);
-	fkmi_gpu_add_ref(&call, job->centroids);
-	fkmi_gpu_add_i64(&call, p->k);
+	fkmi_gpu_add_ref(&call, to);
+	fkmi_gpu_add_i64(&call, count);
 	fkmi_gpu_add_i64(&call, p->b);
-	return fkmi_gpu_run_elements(&call, p->b * p->k * p->d);
+	return fkmi_gpu_run_elements(&call, p->b * count * p->d);
+}
+
+enum fkm_status fkmi_gpu_gather_centroids(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref rows)
+{
+	return gather_rows(device, job, rows, job->problem.k, job->centroids);
 }
 
 /* ---- seeding ---- */
@@ -73,9 +83,9 @@ struct round {
 	struct fkmi_ref nearest, highest;
 };
 
-static int64_t seed_blocks(const struct fkmi_problem *p)
+static int64_t seed_blocks(struct fkmi_span span)
 {
-	return fkmi_gpu_divide_up(p->n, FKMI_SEED_ROUNDS * FKMI_OCTETS);
+	return fkmi_gpu_divide_up(span.rows, FKMI_SEED_ROUNDS * FKMI_OCTETS);
 }
 
 /* What the values of each rank sum up to. */
@@ -118,10 +128,10 @@ static enum fkm_status pick_rows(const struct round *round, bool uniform)
 {
 	const struct fkmi_job *job = round->job;
 	const struct fkmi_problem *p = &job->problem;
-	const struct fkmi_ref none = {0}, candidates = fkmi_gpu_scratch(job, round->layout.candidates);
+	const struct fkmi_ref none = {0}, picked = fkmi_gpu_scratch(job, round->layout.picked);
+	const struct fkmi_ref candidates = fkmi_gpu_scratch(job, round->layout.candidates);
 	const bool shared = !uniform && p->ranks > 1;
 	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_pick");
-	fkmi_gpu_add_points(&call);
 	fkmi_gpu_add_weights(&call);
 	fkmi_gpu_add_ref(&call, round->nearest);
 	fkmi_gpu_add_ref(&call, round->highest);
@@ -132,38 +142,38 @@ static enum fkm_status pick_rows(const struct round *round, bool uniform)
 	fkmi_gpu_add_i32(&call, p->ranks);
 	fkmi_gpu_add_i64(&call, job->first_row);
 	fkmi_gpu_add_i64(&call, p->n_all);
-	fkmi_gpu_add_ref(&call, candidates);
+	fkmi_gpu_add_ref(&call, picked);
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.potentials));
 	fkmi_gpu_add_i64(&call, (int64_t)round->draw.seed);
 	fkmi_gpu_add_i32(&call, (int32_t)round->draw.run);
 	fkmi_gpu_add_i32(&call, round->k);
 	fkmi_gpu_add_i32(&call, round->trials);
+	fkmi_gpu_add_i64(&call, p->n);
 	fkmi_gpu_add_i64(&call, round->layout.sum_rows);
 	fkmi_gpu_add_i64(&call, round->layout.sum_blocks);
 	fkmi_gpu_add_i64(&call, p->b);
 	FKMI_TRY(fkmi_gpu_run(&call, p->b * round->trials));
+	FKMI_TRY(gather_rows(round->device, job, picked, round->trials, candidates));
 	return fkmi_merge(round->device, job, candidates, p->b * round->trials * p->d, FKM_REDUCE_SUM);
 }
 
-static enum fkm_status sum_potentials(const struct round *round)
+static enum fkm_status sum_potentials(const struct round *round, const struct fkmi_job *job, struct fkmi_span span)
 {
-	const struct fkmi_job *job = round->job;
 	const struct fkmi_problem *p = &job->problem;
-	const struct fkmi_ref potentials = fkmi_gpu_scratch(job, round->layout.potentials);
-	const int64_t blocks = seed_blocks(p);
+	const int64_t blocks = seed_blocks(span);
 	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_potentials");
 	fkmi_gpu_add_points(&call);
 	fkmi_gpu_add_weights(&call);
 	fkmi_gpu_add_ref(&call, round->nearest);
 	fkmi_gpu_add_ref(&call, round->highest);
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.candidates));
-	fkmi_gpu_add_ref(&call, potentials);
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.potentials));
 	fkmi_gpu_add_i32(&call, round->trials);
 	fkmi_gpu_add_i64(&call, p->n_all);
+	fkmi_gpu_add_span(&call, span);
 	fkmi_gpu_add_i64(&call, blocks);
 	fkmi_gpu_add_i64(&call, p->b);
-	FKMI_TRY(fkmi_gpu_run(&call, p->b * blocks));
-	return fkmi_merge(round->device, job, potentials, p->b * round->trials, FKM_REDUCE_SUM);
+	return fkmi_gpu_run(&call, p->b * blocks);
 }
 
 static enum fkm_status choose_trial(const struct round *round)
@@ -183,24 +193,29 @@ static enum fkm_status choose_trial(const struct round *round)
 	return fkmi_gpu_run(&call, p->b);
 }
 
-static enum fkm_status fold_distances(const struct round *round)
+static enum fkm_status fold_distances(const struct round *round, const struct fkmi_job *job, struct fkmi_span span)
 {
-	const struct fkmi_job *job = round->job;
 	const struct fkmi_problem *p = &job->problem;
-	const struct fkmi_ref highest = fkmi_gpu_scratch(job, round->layout.highest);
-	const int64_t blocks = seed_blocks(p);
+	const int64_t blocks = seed_blocks(span);
 	struct fkmi_gpu_call call = fkmi_gpu_call(round->device, job, "fkmi_k_seed_fold");
 	fkmi_gpu_add_points(&call);
 	fkmi_gpu_add_weights(&call);
 	fkmi_gpu_add_ref(&call, job->centroids);
 	fkmi_gpu_add_ref(&call, job->distances);
-	fkmi_gpu_add_ref(&call, highest);
+	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, round->layout.highest));
 	fkmi_gpu_add_i64(&call, round->k);
 	fkmi_gpu_add_i64(&call, p->k);
+	fkmi_gpu_add_span(&call, span);
 	fkmi_gpu_add_i64(&call, blocks);
 	fkmi_gpu_add_i64(&call, p->b);
-	FKMI_TRY(fkmi_gpu_run(&call, p->b * blocks));
-	return fkmi_merge(round->device, job, highest, p->b, FKM_REDUCE_MAX);
+	return fkmi_gpu_run(&call, p->b * blocks);
+}
+
+static enum fkm_status join_centroid(const struct round *round)
+{
+	const struct fkmi_job *job = round->job;
+	FKMI_GPU_PASS(job, w, fold_distances(round, &w.job, w.span));
+	return fkmi_merge(round->device, job, fkmi_gpu_scratch(job, round->layout.highest), job->problem.b, FKM_REDUCE_MAX);
 }
 
 enum fkm_status fkmi_gpu_seed_first(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_draw draw)
@@ -211,7 +226,7 @@ enum fkm_status fkmi_gpu_seed_first(struct fkmi_device *device, const struct fkm
 		FKMI_TRY(sum_values(&round));
 	FKMI_TRY(pick_rows(&round, !job->problem.weighted));
 	FKMI_TRY(choose_trial(&round));
-	return fold_distances(&round);
+	return join_centroid(&round);
 }
 
 enum fkm_status fkmi_gpu_seed_next(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_draw draw,
@@ -223,7 +238,9 @@ enum fkm_status fkmi_gpu_seed_next(struct fkmi_device *device, const struct fkmi
 	round.highest = fkmi_gpu_scratch(job, round.layout.highest);
 	FKMI_TRY(sum_values(&round));
 	FKMI_TRY(pick_rows(&round, false));
-	FKMI_TRY(sum_potentials(&round));
+	FKMI_GPU_PASS(job, w, sum_potentials(&round, &w.job, w.span));
+	FKMI_TRY(fkmi_merge(device, job, fkmi_gpu_scratch(job, round.layout.potentials), job->problem.b * round.trials,
+						FKM_REDUCE_SUM));
 	FKMI_TRY(choose_trial(&round));
-	return fold_distances(&round);
+	return join_centroid(&round);
 }

@@ -234,13 +234,17 @@ static enum fkm_status choose_moves(struct fkmi_device *device, const struct fkm
 enum fkm_status fkmi_gpu_relocate(struct fkmi_device *device, const struct fkmi_job *job)
 {
 	const struct fkmi_gpu_layout l = fkmi_gpu_layout_of(job);
-	const struct fkmi_span all = {0, job->problem.n};
 	const struct fkmi_ref none = {0}, due = fkmi_gpu_scratch(job, l.due);
+	bool needed;
 	FKMI_TRY(find_empty(device, job, due, fkmi_gpu_scratch(job, l.move_count)));
 	if (job->merge != NULL)
 		return fkmi_gpu_relocate_ranks(device, job, &l);
-	FKMI_TRY(fkmi_gpu_take_distances(device, job, due, all, none));
-	return choose_moves(device, job, &l);
+	FKMI_TRY(fkmi_pass_needed(job, due, &needed));
+	if (!needed)
+		return FKM_OK;
+	FKMI_GPU_PASS(job, w, fkmi_gpu_take_distances(device, &w.job, due, w.span, none));
+	FKMI_TRY(choose_moves(device, job, &l));
+	return fkmi_list_rows(job, 0, job->problem.b, fkmi_gpu_scratch(job, l.move_rows), job->problem.k);
 }
 
 /* ---- finish ---- */
@@ -254,8 +258,10 @@ enum fkm_status fkmi_gpu_finish(struct fkmi_device *device, const struct fkmi_jo
 	const int64_t blocks = fkmi_gpu_divide_up(p->k, FKMI_OCTETS);
 	if (!relocates)
 		FKMI_TRY(find_empty(device, job, none, none));
-	struct fkmi_gpu_call call = fkmi_gpu_call(device, job, "fkmi_k_finish");
+	const struct fkmi_job moved = fkmi_listed(job, 0, p->k); /* by relocate */
+	struct fkmi_gpu_call call = fkmi_gpu_call(device, &moved, "fkmi_k_finish");
 	fkmi_gpu_add_points(&call);
+	fkmi_gpu_add_i32(&call, moved.windows != NULL);
 	fkmi_gpu_add_weights(&call);
 	fkmi_gpu_add_ref(&call, job->column_scale);
 	fkmi_gpu_add_ref(&call, job->state);

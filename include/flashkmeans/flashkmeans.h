@@ -345,7 +345,8 @@ struct fkm_diagnosis {
 	struct fkm_seconds seconds;
 	int32_t registers;     /* per work item of the assignment kernel, where the device's driver tells; else 0 */
 	int32_t spilled_bytes; /* per work item: memory that stands in for registers */
-	int64_t reserved[7];
+	int64_t streamed_rows; /* of each problem: those that came from host memory anew in each pass over the points */
+	int64_t reserved[6];
 };
 
 /* Results. The caller points the members it wants at its own memory, NULL for those it does not want. All arrays are

@@ -57,21 +57,22 @@ FKMI_KERNEL fkmi_k_store_centroids(FKMI_ARG(const double, centroids), FKMI_ARG(f
 		to[i] = (float)centroids[i];
 }
 
-/* Centroid k = point rows[b][k], or zeros where that is -1. */
-FKMI_KERNEL fkmi_k_gather_centroids(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_ARG(const int64_t, rows),
-									FKMI_ARG(double, centroids), int64_t k_count, int64_t b_count)
+/* to[b][i] = point rows[b][i], or zeros where that is -1, `count` of each problem. listed: the points are only those, in
+ * this order. */
+FKMI_KERNEL fkmi_k_gather_rows(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, int32_t listed,
+							   FKMI_ARG(const int64_t, rows), FKMI_ARG(double, to), int64_t count, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
 	FKMI_USE(const int64_t, rows);
-	FKMI_USE(double, centroids);
-	for (int64_t i = fkmi_group() * FKMI_GROUP + fkmi_item(); i < b_count * k_count * d;
+	FKMI_USE(double, to);
+	for (int64_t i = fkmi_group() * FKMI_GROUP + fkmi_item(); i < b_count * count * d;
 		 i += fkmi_groups() * FKMI_GROUP) {
-		int64_t cluster = i / d, b = cluster / k_count, row = rows[cluster];
+		int64_t entry = i / d, b = entry / count;
 		if (!active[b])
 			continue;
-		centroids[i] =
-			row < 0 ? 0.0 : fkmi_coordinate(&p, fkmi_row(&p, b, row), fkmi_row_factor(&p, b, row), i - cluster * d);
+		const int64_t row = rows[entry], start = fkmi_row(&p, b, listed ? entry - b * count : row);
+		to[i] = row < 0 ? 0.0 : fkmi_coordinate(&p, start, fkmi_row_factor(&p, b, row), i - entry * d);
 	}
 }
 
@@ -86,6 +87,7 @@ struct fkmi_moves {
 	int64_t count;
 	FKMI_GLOBAL const int64_t *rows;
 	FKMI_GLOBAL const int32_t *targets, *heads, *next;
+	bool listed; /* the points are only the rows of the pairs, in this order */
 };
 
 #define FKMI_MOVES_ARGS                                                                                                \
@@ -121,15 +123,28 @@ struct fkmi_quantiser {
 	int64_t b;
 };
 
+/* at: where among the points the row is. */
+FKMI_INLINE int64_t fkmi_quantised_at(const struct fkmi_quantiser *q, int64_t row, int64_t at, int64_t j)
+{
+	double x = fkmi_coordinate(q->points, fkmi_row(q->points, q->b, at), fkmi_row_factor(q->points, q->b, row), j);
+	return fkmi_rint(fkmi_weight(q->weights, q->b, row) * x * q->scale[j]);
+}
+
 FKMI_INLINE int64_t fkmi_quantised(const struct fkmi_quantiser *q, int64_t row, int64_t j)
 {
-	double x = fkmi_coordinate(q->points, fkmi_row(q->points, q->b, row), fkmi_row_factor(q->points, q->b, row), j);
-	return fkmi_rint(fkmi_weight(q->weights, q->b, row) * x * q->scale[j]);
+	return fkmi_quantised_at(q, row, row, j);
 }
 
 FKMI_INLINE int64_t fkmi_quantised_weight(const struct fkmi_quantiser *q, int64_t row)
 {
 	return fkmi_rint(fkmi_weight(q->weights, q->b, row) * q->weight_scale);
+}
+
+FKMI_INLINE int64_t fkmi_quantised_move(const struct fkmi_moves *moves, const struct fkmi_quantiser *q, int64_t pair,
+										int64_t j)
+{
+	int64_t row = moves->rows[pair];
+	return j < 0 ? fkmi_quantised_weight(q, row) : fkmi_quantised_at(q, row, moves->listed ? pair : row, j);
 }
 
 /* A sum of cluster k after the moves, from the one before; j is a column, or -1 for the sum of the weights. pair is the
@@ -138,11 +153,11 @@ FKMI_INLINE int64_t fkmi_moved_sum(const struct fkmi_moves *moves, const struct 
 								   int64_t pair, int64_t k, int64_t j)
 {
 	if (pair >= 0)
-		sum = j < 0 ? fkmi_quantised_weight(q, moves->rows[pair]) : fkmi_quantised(q, moves->rows[pair], j);
+		sum = fkmi_quantised_move(moves, q, pair, j);
 	/* Of a pair that takes its row from the very cluster it fills, the weight goes last, the coordinates first. */
 	for (int64_t i = moves->heads[k]; i >= 0; i = moves->next[i])
 		if (i > pair || (i == pair && j < 0))
-			sum -= j < 0 ? fkmi_quantised_weight(q, moves->rows[i]) : fkmi_quantised(q, moves->rows[i], j);
+			sum -= fkmi_quantised_move(moves, q, i, j);
 	return sum;
 }
 
@@ -221,7 +236,7 @@ FKMI_INLINE double fkmi_finish_part(const struct fkmi_finishing *f, bool norms)
 }
 
 /* New centroids in place and each one's shift: an octet to each cluster. */
-FKMI_KERNEL fkmi_k_finish(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_WEIGHTS_ARGS,
+FKMI_KERNEL fkmi_k_finish(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, int32_t listed, FKMI_WEIGHTS_ARGS,
 						  FKMI_ARG(const double, scale), FKMI_ARG(const int64_t, state), FKMI_MOVES_ARGS,
 						  int32_t relocates, FKMI_ARG(const int64_t, sums), FKMI_ARG(const int64_t, weight_sums),
 						  FKMI_ARG(double, centroids), FKMI_ARG(double, shifts), int32_t cosine, int64_t k_count,
@@ -246,7 +261,7 @@ FKMI_KERNEL fkmi_k_finish(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKM
 		struct fkmi_finishing f = {
 			{&p, &w, scale + b * d, fkmi_bits_double(state[b * FKMI_STATE_MEMBERS + FKMI_STATE_WEIGHT_SCALE]), b},
 			{relocates ? move_count[b] : 0, move_rows + b * k_count, move_targets + b * k_count,
-			 move_heads + b * k_count, move_next + b * k_count},
+			 move_heads + b * k_count, move_next + b * k_count, listed != 0},
 			-1,
 			k,
 			sums + cluster * d,

@@ -41,11 +41,11 @@ FKMI_INLINE int64_t fkmi_seek_bad(const struct fkmi_points *p, int64_t b, int64_
 	return FKMI_NONE_YET;
 }
 
-/* Narrows the ranges to hold the rows' values, and finds the lowest element that is not finite. low and high may be
- * null. `lanes` items take FKMI_RANGE_COLUMNS columns each. */
+/* Narrows the ranges to hold the values of rows row .. row+rows-1, and finds the lowest element that is not finite. low
+ * and high may be null. `lanes` items take FKMI_RANGE_COLUMNS columns each. */
 FKMI_KERNEL fkmi_k_column_ranges(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_ARG(int64_t, low),
 								 FKMI_ARG(int64_t, high), FKMI_ARG(int64_t, state), int32_t wide, int32_t lanes,
-								 int64_t piece, int64_t pieces, int64_t b_count)
+								 int64_t row, int64_t rows, int64_t piece, int64_t pieces, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
@@ -58,7 +58,8 @@ FKMI_KERNEL fkmi_k_column_ranges(FKMI_ARG(const int32_t, active), FKMI_POINTS_AR
 	const float infinity = fkmi_bits_float(0x7f800000u);
 	FKMI_EACH(work, pieces)
 	{
-		const int64_t b = work / pieces, first = (work - b * pieces) * piece, end = fkmi_smaller(n, first + piece);
+		const int64_t b = work / pieces, first = row + (work - b * pieces) * piece;
+		const int64_t end = fkmi_smaller(row + rows, first + piece);
 		for (int64_t j0 = 0; j0 < d; j0 += lanes * FKMI_RANGE_COLUMNS) {
 			const int64_t j = j0 + lane * FKMI_RANGE_COLUMNS, columns = fkmi_smaller(FKMI_RANGE_COLUMNS, d - j);
 			float lowest[FKMI_RANGE_COLUMNS], highest[FKMI_RANGE_COLUMNS];
@@ -147,9 +148,9 @@ FKMI_KERNEL fkmi_k_weight_ranges(FKMI_ARG(const int32_t, active), FKMI_WEIGHTS_A
 
 /* ---- row_norms ---- */
 
-/* norms = r of section 1. */
-FKMI_KERNEL fkmi_k_row_norms(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_ARG(double, norms), int64_t blocks,
-							 int64_t b_count)
+/* norms = r of section 1, of rows row .. row+rows-1. */
+FKMI_KERNEL fkmi_k_row_norms(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_ARG(double, norms), int64_t row,
+							 int64_t rows, int64_t blocks, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
@@ -157,10 +158,11 @@ FKMI_KERNEL fkmi_k_row_norms(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, 
 	FKMI_LOCAL_ARRAY(double, buffer, FKMI_GROUP);
 	FKMI_EACH(work, blocks)
 	{
-		int64_t b = work / blocks, i = (work - b * blocks) * FKMI_OCTETS + fkmi_item() / 8;
-		double q = i < n ? fkmi_partial_distance(&p, fkmi_row(&p, b, i), 1.0, 0) : 0.0;
+		int64_t b = work / blocks, i = row + (work - b * blocks) * FKMI_OCTETS + fkmi_item() / 8;
+		bool mine = i < row + rows;
+		double q = mine ? fkmi_partial_distance(&p, fkmi_row(&p, b, i), 1.0, 0) : 0.0;
 		q = fkmi_sum8(buffer, q);
-		if (i < n && (fkmi_item() & 7) == 0)
+		if (mine && (fkmi_item() & 7) == 0)
 			norms[b * n + i] = q == 0 ? 0.0 : 1.0 / sqrt(q);
 	}
 }
@@ -243,10 +245,11 @@ FKMI_KERNEL fkmi_k_moments(FKMI_ARG(const int32_t, active), FKMI_ARG(const doubl
 	}
 }
 
-/* Adds the quantised values of the columns, or the squares of their distances from center, to sums. */
+/* Adds the quantised values of the columns, or the squares of their distances from center, to sums: of rows row ..
+ * row+rows-1. */
 FKMI_KERNEL fkmi_k_column_sums(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_ARG(const double, center),
 							   FKMI_ARG(const double, scale), FKMI_ARG(int64_t, sums), int32_t squares, int32_t lanes,
-							   int64_t piece, int64_t pieces, int64_t b_count)
+							   int64_t row, int64_t rows, int64_t piece, int64_t pieces, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
@@ -257,7 +260,8 @@ FKMI_KERNEL fkmi_k_column_sums(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS
 	const int item = fkmi_item(), sets = FKMI_GROUP / lanes;
 	FKMI_EACH(work, pieces)
 	{
-		int64_t b = work / pieces, first = (work - b * pieces) * piece, end = fkmi_smaller(n, first + piece);
+		int64_t b = work / pieces, first = row + (work - b * pieces) * piece;
+		int64_t end = fkmi_smaller(row + rows, first + piece);
 		for (int64_t j0 = 0; j0 < d; j0 += lanes) {
 			int64_t j = j0 + (item & (lanes - 1)), sum = 0;
 			if (j < d) {

@@ -49,8 +49,8 @@ FKMI_KERNEL fkmi_k_farthest(FKMI_ARG(const int32_t, active), FKMI_ARG(const int6
 }
 
 /* What moves with rows of problem b, for all ranks to see: their label, quantised weight and coordinates, [count, 2 + d];
- * zeros for a row of -1. */
-FKMI_KERNEL fkmi_k_show_moves(FKMI_POINTS_ARGS, FKMI_WEIGHTS_ARGS, FKMI_ARG(const int32_t, labels),
+ * zeros for a row of -1. listed: the points are only those, in this order. */
+FKMI_KERNEL fkmi_k_show_moves(FKMI_POINTS_ARGS, int32_t listed, FKMI_WEIGHTS_ARGS, FKMI_ARG(const int32_t, labels),
 							  FKMI_ARG(const double, scale), FKMI_ARG(const int64_t, state),
 							  FKMI_ARG(const int64_t, rows), FKMI_ARG(int64_t, shown), int64_t b, int64_t count)
 {
@@ -70,7 +70,7 @@ FKMI_KERNEL fkmi_k_show_moves(FKMI_POINTS_ARGS, FKMI_WEIGHTS_ARGS, FKMI_ARG(cons
 		if (row >= 0)
 			value = at == 0   ? labels[b * n + row]
 					: at == 1 ? fkmi_quantised_weight(&q, row)
-							  : fkmi_quantised(&q, row, at - FKMI_SHOWN_EXTRA);
+							  : fkmi_quantised_at(&q, row, listed ? move : row, at - FKMI_SHOWN_EXTRA);
 		shown[i] = value;
 	}
 }

@@ -2,7 +2,8 @@
 /*
  * Kernels of the steps seed_first and seed_next: greedy k-means++, section 6. A round is
  *     sums        quantised values, summed by blocks of sum_rows rows
- *     pick        a row for each trial, by the blocks' sums and then the rows of one block; the candidates as doubles
+ *     pick        a row for each trial, by the blocks' sums and then the rows of one block
+ *     candidates  those rows as doubles
  *     potentials  of all trials, one pass over the points
  *     choose      the best trial becomes the round's centroid
  *     fold        its distances into the nearest ones, a second pass, which also finds the highest value
@@ -54,28 +55,23 @@ FKMI_KERNEL fkmi_k_seed_sums(FKMI_ARG(const int32_t, active), FKMI_WEIGHTS_ARGS,
 	}
 }
 
-/*
- * The row of each trial, and the row's coordinates as candidates[b][trial]. sums null: uniform. Zeroes the trials'
- * potentials. One group per trial. Among several ranks shares (else null) are the sums of each one's values, and the
- * coordinates of another's row are zeros.
- */
-FKMI_KERNEL fkmi_k_seed_pick(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_WEIGHTS_ARGS,
-							 FKMI_ARG(const double, nearest), FKMI_ARG(const int64_t, highest),
-							 FKMI_ARG(const int64_t, state), FKMI_ARG(const int64_t, sums),
-							 FKMI_ARG(const int64_t, shares), int32_t rank, int32_t ranks, int64_t first_row,
-							 int64_t n_all, FKMI_ARG(double, candidates), FKMI_ARG(int64_t, potentials), uint64_t seed,
-							 int32_t run, int32_t round, int32_t trials, int64_t sum_rows, int64_t blocks,
-							 int64_t b_count)
+/* The row of each trial into rows[b][trial]. sums null: uniform. Zeroes the trials' potentials. One group per trial. Among
+ * several ranks shares (else null) are the sums of each one's values, and another's row is -1. */
+FKMI_KERNEL fkmi_k_seed_pick(FKMI_ARG(const int32_t, active), FKMI_WEIGHTS_ARGS, FKMI_ARG(const double, nearest),
+							 FKMI_ARG(const int64_t, highest), FKMI_ARG(const int64_t, state),
+							 FKMI_ARG(const int64_t, sums), FKMI_ARG(const int64_t, shares), int32_t rank,
+							 int32_t ranks, int64_t first_row, int64_t n_all, FKMI_ARG(int64_t, rows),
+							 FKMI_ARG(int64_t, potentials), uint64_t seed, int32_t run, int32_t round, int32_t trials,
+							 int64_t n, int64_t sum_rows, int64_t blocks, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
-	FKMI_POINTS_MAKE(p);
 	FKMI_WEIGHTS_MAKE(weight);
 	FKMI_USE(const double, nearest);
 	FKMI_USE(const int64_t, highest);
 	FKMI_USE(const int64_t, state);
 	FKMI_USE(const int64_t, sums);
 	FKMI_USE(const int64_t, shares);
-	FKMI_USE(double, candidates);
+	FKMI_USE(int64_t, rows);
 	FKMI_USE(int64_t, potentials);
 	FKMI_LOCAL_ARRAY(int64_t, buffer, FKMI_GROUP);
 	FKMI_LOCAL_ARRAY(int64_t, found, 2);
@@ -131,20 +127,19 @@ FKMI_KERNEL fkmi_k_seed_pick(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, 
 		}
 		row = found[0];
 		FKMI_BARRIER();
-		double factor = mine ? fkmi_row_factor(&p, b, row) : 1.0;
-		for (int64_t j = item; j < d; j += FKMI_GROUP)
-			candidates[work * d + j] = mine ? fkmi_coordinate(&p, fkmi_row(&p, b, row), factor, j) : 0.0;
-		if (item == 0)
+		if (item == 0) {
+			rows[work] = mine ? row : -1;
 			potentials[work] = 0;
+		}
 	}
 }
 
-/* Adds up the trials' potentials. An octet evaluates eight trials of a row at a time; lane t sums up the t-th of them.
- */
+/* Adds up the trials' potentials over rows row .. row+rows-1. An octet evaluates eight trials of a row at a time; lane t
+ * sums up the t-th of them. */
 FKMI_KERNEL fkmi_k_seed_potentials(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_WEIGHTS_ARGS,
 								   FKMI_ARG(const double, nearest), FKMI_ARG(const int64_t, highest),
 								   FKMI_ARG(const double, candidates), FKMI_ARG(int64_t, potentials), int32_t trials,
-								   int64_t n_all, int64_t blocks, int64_t b_count)
+								   int64_t n_all, int64_t row, int64_t rows, int64_t blocks, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
@@ -166,15 +161,15 @@ FKMI_KERNEL fkmi_k_seed_potentials(FKMI_ARG(const int32_t, active), FKMI_POINTS_
 			FKMI_GLOBAL const double *c = candidates + (b * trials + trial) * d;
 			int64_t potential = 0;
 			for (int round = 0; round < FKMI_SEED_ROUNDS; round++) {
-				int64_t i = (block * FKMI_SEED_ROUNDS + round) * FKMI_OCTETS + item / 8;
-				bool mine = i < n;
+				int64_t i = row + (block * FKMI_SEED_ROUNDS + round) * FKMI_OCTETS + item / 8;
+				bool mine = i < row + rows;
 				double part[8], factor = mine ? fkmi_row_factor(&p, b, i) : 1.0, distance = 0;
-				int64_t row = fkmi_row(&p, b, i);
+				int64_t start = fkmi_row(&p, b, i);
 #pragma unroll
 				for (int t = 0; t < 8; t++)
 					part[t] = 0;
 				for (int64_t j = mine ? lane : d; j < d; j += 8) {
-					double x = fkmi_coordinate(&p, row, factor, j);
+					double x = fkmi_coordinate(&p, start, factor, j);
 #pragma unroll
 					for (int t = 0; t < 8; t++) {
 						double v = x - c[(t < last ? t : last) * d + j];
@@ -227,10 +222,11 @@ FKMI_KERNEL fkmi_k_seed_choose(FKMI_ARG(const int32_t, active), FKMI_ARG(const d
 	}
 }
 
-/* nearest = the smaller of itself and D to centroid k (k = 0: that D); raises highest to the values. */
+/* nearest = the smaller of itself and D to centroid k (k = 0: that D), of rows row .. row+rows-1; raises highest to the
+ * values. */
 FKMI_KERNEL fkmi_k_seed_fold(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, FKMI_WEIGHTS_ARGS,
 							 FKMI_ARG(const double, centroids), FKMI_ARG(double, nearest), FKMI_ARG(int64_t, highest),
-							 int64_t k, int64_t k_count, int64_t blocks, int64_t b_count)
+							 int64_t k, int64_t k_count, int64_t row, int64_t rows, int64_t blocks, int64_t b_count)
 {
 	FKMI_USE(const int32_t, active);
 	FKMI_POINTS_MAKE(p);
@@ -244,13 +240,14 @@ FKMI_KERNEL fkmi_k_seed_fold(FKMI_ARG(const int32_t, active), FKMI_POINTS_ARGS, 
 	{
 		int64_t b = work / blocks, block = work - b * blocks, largest = 0;
 		for (int round = 0; round < FKMI_SEED_ROUNDS; round++) {
-			int64_t i = (block * FKMI_SEED_ROUNDS + round) * FKMI_OCTETS + fkmi_item() / 8;
+			int64_t i = row + (block * FKMI_SEED_ROUNDS + round) * FKMI_OCTETS + fkmi_item() / 8;
+			bool mine = i < row + rows;
 			double part = 0;
-			if (i < n)
+			if (mine)
 				part = fkmi_partial_distance(&p, fkmi_row(&p, b, i), fkmi_row_factor(&p, b, i),
 											 centroids + (b * k_count + k) * d);
 			double least = fkmi_sum8(buffer, part);
-			if (i < n && (fkmi_item() & 7) == 0) {
+			if (mine && (fkmi_item() & 7) == 0) {
 				if (k > 0 && nearest[b * n + i] < least)
 					least = nearest[b * n + i];
 				else

@@ -235,6 +235,12 @@ template <bool ROOMY> struct finisher {
 		state.set_test(base(), {quick, 2.0f * p.inverse}, !(__ldg(&problem->moved) < __int_as_float(0x7f800000)));
 	}
 
+	/* Of a row of the span. */
+	__device__ __forceinline__ const float *residual_of(int row) const
+	{
+		return &a.residuals[(int64_t)b * a.copied_rows + a.operand_row + row];
+	}
+
 	/* This lane's rows of the 64, every 32nd. */
 	__device__ __forceinline__ void take_two(bool counted, int first, uint32_t results)
 	{
@@ -251,7 +257,7 @@ template <bool ROOMY> struct finisher {
 			const int label = __float_as_int(result.y);
 			bool decided = result.x < 3.0e38f;
 			if (a.exact) {
-				const float residual = there && a.residuals != nullptr ? __ldg(&a.residuals[at + 32 * j]) : 0.0f;
+				const float residual = there && a.residuals != nullptr ? __ldg(residual_of(row + 32 * j)) : 0.0f;
 				/* A row's own P^2, or P of all the tile's rows with another sign. */
 				result.w = result.w < 0 ? __fmul_ru(result.w, result.w) : result.w * a.square_factor;
 				decided = decided && !counted && state.decides(base(), result.x, result.z, result.w, residual);
@@ -306,7 +312,7 @@ template <bool ROOMY> struct finisher {
 				const struct fkmi_sm90_length length = a.lengths[(int64_t)b * a.k + __float_as_int(result.y)];
 				struct row_measure measure = {0, 0, __ldg(&problem->point_residual)};
 				if (a.residuals != nullptr)
-					measure.residual += __ldg(&a.residuals[(int64_t)b * a.n + row_of(lane())]);
+					measure.residual += __ldg(residual_of(row_of(lane()) - a.span_row));
 				threshold = certificate_threshold(a.problems, b, a.gamma, a.distance_error, result.x, result.w, length,
 												  measure);
 				listed = !(__uint_as_float(shared_load1(base() + QUEUE + 16 * lane() + 8)) > threshold);
@@ -354,7 +360,7 @@ static __device__ __forceinline__ void prefetch_rows(const struct fkmi_sm90_assi
 	const int64_t at = (int64_t)b * a.n + a.span_row + first + local;
 	prefetch(&a.labels[at]);
 	if (a.residuals != nullptr)
-		prefetch(&a.residuals[at]);
+		prefetch(&a.residuals[(int64_t)b * a.copied_rows + a.operand_row + first + local]);
 }
 
 /* Tiles of listed rows before each problem's, from their counts, by the last warp that has listed rows, of so

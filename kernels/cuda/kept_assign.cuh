@@ -153,7 +153,7 @@ static __device__ __forceinline__ void bring_tiles(const struct tensor_map *poin
 #pragma unroll
 		for (int j = 0; j < SHAPE::SLICES; j++)
 			copy_box(layout::points(base, group, buffer) + j * BLOCK_BYTES, points,
-					 barriers + layout::FULL + 8 * buffer, j * SLICE, a.span_row + tile * SHAPE::ROWS, b);
+					 barriers + layout::FULL + 8 * buffer, j * SLICE, a.operand_row + tile * SHAPE::ROWS, b);
 		if (keeps) {
 			/* Only now, so that the points are on their way. */
 			mbarrier_wait(base + layout::KEPT_EMPTY, (uint32_t)(place - 1 - first) & 1);

@@ -16,11 +16,13 @@ static __device__ __forceinline__ void fetch_elements(uint32_t to, const uint16_
 	}
 }
 
-/* The place among the listed rows `i` of the problem of this lane's row of the 32 that its warp fetches; -1: none. */
+/* Where among the operands this lane's row is, of the 32 listed rows from `i` on that its warp fetches; -1: nowhere. */
 static __device__ __forceinline__ int listed_row(const struct fkmi_sm90_assign &a, int b, int i)
 {
 	i += (int)threadIdx.x % 128;
-	return i < __ldg(&a.row_counts[b]) ? a.rows[(int64_t)b * a.span_rows + i].row : -1;
+	if (i >= __ldg(&a.row_counts[b]))
+		return -1;
+	return a.rows[(int64_t)b * a.span_rows + i].row - a.span_row + a.operand_row;
 }
 
 /*
@@ -45,7 +47,7 @@ static __device__ __forceinline__ void fetch_rows(const struct fkmi_sm90_assign 
 			const int local = first + turn * ROWS + lane / PIECES;
 			int row = RECHECKS ? __shfl_sync(0xffffffffu, number, local % 32) : -1;
 			if (!RECHECKS && i + local < a.span_rows)
-				row = a.span_row + i + local;
+				row = a.operand_row + i + local;
 			const uint32_t at = to + (uint32_t)(local / BLOCK_ROWS * SLICES + piece / 8) * BLOCK_BYTES +
 								(uint32_t)(local % BLOCK_ROWS) * 128 + (uint32_t)((piece ^ local) & 7) * 16;
 			const bool there = row >= 0 && count > 0;
@@ -98,7 +100,7 @@ static __device__ __forceinline__ void fill_ring(const struct tensor_map *points
 #pragma unroll
 					for (int j = 0; j < 2 * SHAPE::SLICES; j++)
 						copy_box(to + j * BLOCK_BYTES, points, full, column + j % SHAPE::SLICES * SLICE,
-								 a.span_row + row + first + j / SHAPE::SLICES * BLOCK_ROWS, item.b);
+								 a.operand_row + row + first + j / SHAPE::SLICES * BLOCK_ROWS, item.b);
 				}
 				at.advance();
 			}
@@ -127,7 +129,7 @@ static __device__ __forceinline__ void fill_ring(const struct tensor_map *points
 					if constexpr (copies_points) {
 #pragma unroll
 						for (int j = 0; j < 2; j++)
-							copy_box(to + j * BLOCK_BYTES, points, full, column, a.span_row + row + j * BLOCK_ROWS,
+							copy_box(to + j * BLOCK_BYTES, points, full, column, a.operand_row + row + j * BLOCK_ROWS,
 									 item.b);
 					}
 #pragma unroll

@@ -396,8 +396,8 @@ static __device__ __forceinline__ void convert_centroids(const struct fkmi_sm90_
 
 /* ---- points ---- */
 
-/* Whether the copy of problem b is to be made: no assignment of this call has counted a label yet. */
-static __device__ __forceinline__ bool wants_copy(const struct fkmi_sm90_copy &a, int b)
+/* Whether problem b is active and no assignment of this call has counted a label yet. */
+static __device__ __forceinline__ bool is_new(const struct fkmi_sm90_copy &a, int b)
 {
 	return a.active[b] != 0 && a.state[(int64_t)b * FKMI_STATE_MEMBERS + FKMI_STATE_CHANGED] == 0;
 }
@@ -408,16 +408,16 @@ static __device__ __forceinline__ void center_points(const struct fkmi_sm90_copy
 	__shared__ double most[FKMI_SM90_CENTER_GROUP / 32];
 	const int d = a.points.d;
 	for (int b = blockIdx.x; b < a.b; b += gridDim.x) {
-		if (!wants_copy(a, b))
+		if (!is_new(a, b))
 			continue;
-		const int count = (int)min(a.points.n, (int64_t)MEAN_POINTS);
-		const int64_t step = a.points.n / count;
+		const int count = (int)min(a.rows, (int64_t)MEAN_POINTS);
+		const int64_t step = a.rows / count;
 		float *mean = a.mean + (int64_t)b * d;
 		double largest = 0;
 		sum_columns(
 			count, d,
 			[&](int i, int j) {
-				const int64_t row = i * step;
+				const int64_t row = a.row + i * step;
 				return point_factor(a.points, b, row) *
 					   point_element(a.points, b * a.points.batch_stride + row * a.points.row_stride + j);
 			},
@@ -447,19 +447,20 @@ template <class READER>
 static __device__ __forceinline__ void copy_rows(const READER &reader, const struct fkmi_sm90_copy &a)
 {
 	const int lane = (int)(threadIdx.x & 31), d = a.points.d;
-	const int64_t blocks = (a.points.n + FKMI_SM90_COPY_ROWS - 1) / FKMI_SM90_COPY_ROWS;
+	const int64_t blocks = (a.rows + FKMI_SM90_COPY_ROWS - 1) / FKMI_SM90_COPY_ROWS;
 	for (int64_t unit = blockIdx.x; unit < a.b * blocks; unit += gridDim.x) {
 		const int b = (int)(unit / blocks);
-		if (!wants_copy(a, b)) { /* nor are the problem's other blocks of rows */
+		if (!(a.anew ? a.active[b] != 0 : is_new(a, b))) { /* nor are the problem's other blocks of rows */
 			unit += ((b + 1) * blocks - 1 - unit) / gridDim.x * gridDim.x;
 			continue;
 		}
 		const int64_t first = (unit - b * blocks) * FKMI_SM90_COPY_ROWS;
-		const int64_t end = min(a.points.n, first + FKMI_SM90_COPY_ROWS);
+		const int64_t end = min(a.rows, first + FKMI_SM90_COPY_ROWS);
 		const float *mean = a.mean + (int64_t)b * d;
 		const double scale = (double)a.scale[b];
-		for (int64_t row = first + threadIdx.x / 32; row < end; row += WARPS_OF_GROUP) {
-			const int64_t from = b * a.points.batch_stride + row * a.points.row_stride, to = b * a.points.n + row;
+		for (int64_t i = first + threadIdx.x / 32; i < end; i += WARPS_OF_GROUP) {
+			const int64_t row = a.row + i, to = b * a.copied_rows + i;
+			const int64_t from = b * a.points.batch_stride + row * a.points.row_stride;
 			const double factor = point_factor(a.points, b, row);
 			double residual = 0, exact = 0;
 			auto convert = [&](double element, float center) -> uint32_t {

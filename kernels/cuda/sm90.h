@@ -146,7 +146,7 @@ struct fkmi_sm90_assign {
 	const float *norms;                     /* [b, k_padded]: hn - 2^t F, infinity where there is no centroid */
 	const struct fkmi_sm90_length *lengths; /* [b, k] */
 	const float *shift;                     /* m, [b, shift_stride]; null: 0 */
-	const float *residuals;                 /* |x^ - 2^a (x - nu)| of each row, [b, n]; null: 0 */
+	const float *residuals;                 /* |x^ - 2^a (x - nu)| of each row, [b, copied_rows]; null: 0 */
 	const void *operands;                   /* what the filter multiplies: points or their copy, 16-bit elements */
 	int64_t operand_row_stride, operand_batch_stride; /* elements */
 	const int32_t *active;                            /* [b] */
@@ -159,10 +159,12 @@ struct fkmi_sm90_assign {
 	int32_t *row_starts;        /* [b + 1]: tiles of listed rows before each problem's */
 	struct fkmi_sm90_candidate *candidates; /* the pool */
 	struct fkmi_sm90_totals *totals;
-	int64_t n; /* rows of a problem */
+	int64_t n;           /* rows of a problem */
+	int64_t copied_rows; /* of them in residuals: all, or those of the span */
 	int32_t b, d, k, k_padded, shift_stride;
 	int32_t span_row, span_rows;
-	int32_t tiles; /* of rows, per problem; not for the recheck */
+	int32_t operand_row; /* where the span begins in operands and residuals */
+	int32_t tiles;       /* of rows, per problem; not for the recheck */
 	int32_t centroid_tiles;
 	int32_t length_groups;
 	int32_t candidate_capacity;
@@ -204,7 +206,8 @@ struct fkmi_sm90_prepare {
 	float gamma;          /* as in fkmi_sm90_assign */
 };
 
-/* The copy of the points, f16 [b, n, d_pitch]: 2^a (x r - nu). Made where state says that nothing is assigned yet. */
+/* The copy of rows row .. row+rows-1 of the points, f16 [b, copied_rows, d_pitch]: 2^a (x r - nu). Made where state says that
+ * nothing is assigned yet, or, where it is `anew`, each time; nu and 2^a only then, from those rows. */
 struct fkmi_sm90_copy {
 	struct fkmi_sm90_points points;
 	const int64_t *state;
@@ -213,8 +216,10 @@ struct fkmi_sm90_copy {
 	float *mean;                           /* nu, [b, d] */
 	float *scale;                          /* [b] */
 	uint16_t *operands;
-	float *residuals; /* [b, n] */
-	int32_t b, d_pitch;
+	float *residuals;    /* [b, copied_rows] */
+	int64_t copied_rows; /* at least rows */
+	int64_t row, rows;
+	int32_t b, d_pitch, anew;
 };
 
 /* The f64 evaluation of rows that the filter could not decide. */

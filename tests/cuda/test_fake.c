@@ -248,12 +248,19 @@ static void test_launch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_limits),        cmocka_unit_test(test_architectures),
-		cmocka_unit_test(test_choice),        cmocka_unit_test(test_unusable),
-		cmocka_unit_test(test_list),          cmocka_unit_test(test_arguments),
-		cmocka_unit_test(test_caller_stream), cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_budget),        cmocka_unit_test(test_launch),
-		cmocka_unit_test(test_failures),      cmocka_unit_test(test_failures_of_everything),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_architectures),
+		cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_unusable),
+		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_caller_stream),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_launch),
+		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_failures_of_everything),
+		cmocka_unit_test(test_failures_of_streaming),
 	};
 	return cmocka_run_group_tests_name("cuda host side", tests, NULL, NULL);
 }

@@ -19,6 +19,21 @@
 #define TILE(id, d_least, d_most, steps) FKMI_GPU_MATRIX_TILE("wmma-", id, d_least, d_most, steps, WMMA, 0, 1e12)
 #endif
 
+enum { MOST_LATE = 4096 };
+
+struct emulated {
+	struct fkmi_gpu gpu; /* first */
+	/* Copies from the host, of which the first `done` have been made. */
+	struct {
+		struct fkmi_ref to;
+		const void *from;
+		int64_t bytes;
+	} late[MOST_LATE];
+	int64_t enqueued, done;
+	int64_t marks[FKMI_EVENTS]; /* copies before each event */
+	int64_t host_blocks;
+};
+
 static const struct fkmi_tile tiles[] = {FKMI_MATRIX_SHAPES(TILE)};
 
 static enum fkm_status launch(struct fkmi_gpu *gpu, const struct fkmi_gpu_launch *launch)
@@ -59,10 +74,11 @@ static enum fkm_status list(struct fkm_device_info *infos, int32_t capacity, int
 
 static enum fkm_status open_emulator(const struct fkmi_open_params *params, struct fkmi_device **device)
 {
-	struct fkmi_gpu *gpu = calloc(1, sizeof *gpu);
+	struct emulated *e = calloc(1, sizeof *e);
+	struct fkmi_gpu *gpu = &e->gpu;
 	(void)params;
 	*device = NULL;
-	if (gpu == NULL)
+	if (e == NULL)
 		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no memory for a device");
 	gpu->driver = &driver;
 	gpu->device.backend = &fkmi_backend_hip;
@@ -78,11 +94,6 @@ static enum fkm_status open_emulator(const struct fkmi_open_params *params, stru
 	snprintf(gpu->device.name, sizeof gpu->device.name, "emulator");
 	*device = &gpu->device;
 	return FKM_OK;
-}
-
-static void close_emulator(struct fkmi_device *device)
-{
-	free(device);
 }
 
 static const struct fkmi_tile *list_tiles(int32_t *count)
@@ -151,6 +162,97 @@ static enum fkm_status wait(struct fkmi_device *device)
 	return FKM_OK;
 }
 
+/* ---- copies, which are as late as they may be ---- */
+
+static void copy_until(struct emulated *e, int64_t until)
+{
+	for (; e->done < until; e->done++)
+		memcpy(fkmi_ref_ptr(e->late[e->done % MOST_LATE].to), e->late[e->done % MOST_LATE].from,
+			   (size_t)e->late[e->done % MOST_LATE].bytes);
+}
+
+static enum fkm_status open_copies(struct fkmi_device *device)
+{
+	(void)device;
+	return FKM_OK;
+}
+
+static enum fkm_status take_host_memory(struct fkmi_device *device, int64_t bytes, void **memory)
+{
+	struct emulated *e = (struct emulated *)device;
+	struct fkmi_ref taken;
+	const enum fkm_status status = take_memory(device, bytes, &taken);
+	*memory = taken.base;
+	e->host_blocks += taken.base != NULL;
+	return status;
+}
+
+static void give_host_memory(struct fkmi_device *device, void *memory)
+{
+	((struct emulated *)device)->host_blocks--;
+	free(memory);
+}
+
+/* Every other address, so that both ways are gone. */
+static bool is_pinned(struct fkmi_device *device, const void *memory, int64_t bytes)
+{
+	(void)device;
+	return bytes % 3 != 0 && memory != NULL;
+}
+
+static enum fkm_status enqueue_copy(struct fkmi_device *device, struct fkmi_ref to, const void *from, int64_t bytes)
+{
+	struct emulated *e = (struct emulated *)device;
+	if (e->enqueued - e->done == MOST_LATE)
+		copy_until(e, e->done + 1);
+	e->late[e->enqueued % MOST_LATE].to = to;
+	e->late[e->enqueued % MOST_LATE].from = from;
+	e->late[e->enqueued % MOST_LATE].bytes = bytes;
+	e->enqueued++;
+	return FKM_OK;
+}
+
+static enum fkm_status mark(struct fkmi_device *device, enum fkmi_queue queue, int event)
+{
+	struct emulated *e = (struct emulated *)device;
+	e->marks[event] = queue == FKMI_QUEUE_COPIES ? e->enqueued : 0;
+	return FKM_OK;
+}
+
+static enum fkm_status follow(struct fkmi_device *device, enum fkmi_queue queue, int event)
+{
+	struct emulated *e = (struct emulated *)device;
+	if (queue == FKMI_QUEUE_STEPS)
+		copy_until(e, e->marks[event]);
+	return FKM_OK;
+}
+
+static enum fkm_status wait_for(struct fkmi_device *device, int event)
+{
+	struct emulated *e = (struct emulated *)device;
+	copy_until(e, e->marks[event]);
+	return FKM_OK;
+}
+
+static void close_emulator(struct fkmi_device *device)
+{
+	const struct emulated *e = (const struct emulated *)device;
+	if (e->host_blocks != 0 || e->done != e->enqueued)
+		abort();
+	free(device);
+}
+
+static const struct fkmi_copier copier = {
+	.open = open_copies,
+	.host_alloc = take_host_memory,
+	.host_free = give_host_memory,
+	.is_pinned = is_pinned,
+	.copy = enqueue_copy,
+	.mark = mark,
+	.follow = follow,
+	.wait = wait_for,
+};
+
 const struct fkmi_backend fkmi_backend_hip = {
 	.name = "hip",
 	.list = list,
@@ -166,5 +268,6 @@ const struct fkmi_backend fkmi_backend_hip = {
 	.copy = copy,
 	.fill = fill,
 	.wait = wait,
+	.copier = &copier,
 	FKMI_GPU_STEPS,
 };

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
+
 const struct fake_cuda_setup hopper = {.devices = 2, .version = 13000, .major = 9, .memory_bytes = (size_t)1 << 30};
 
 void expect(enum fkm_status status, enum fkm_status expected)
@@ -32,6 +34,8 @@ void expect_nothing_alive(void)
 	assert_int_equal(report.streams, 0);
 	assert_int_equal(report.modules, 0);
 	assert_int_equal(report.blocks, 0);
+	assert_int_equal(report.events, 0);
+	assert_int_equal(report.host_blocks, 0);
 	assert_int_equal(report.abandoned, 0);
 }
 
@@ -159,8 +163,10 @@ static struct {
 	int64_t counts[BATCH * CLUSTERS], order[BATCH * POINTS], offsets[BATCH * (CLUSTERS + 1)];
 } outputs;
 
-/* Random rows and a fixed number of iterations; or all that a fit can do besides. */
-static enum fkm_status fit(struct fkm_context *context, bool everything)
+/* Random rows and a fixed number of iterations; all that a fit can do besides; that with points that stream. */
+enum scenario { PLAIN, EVERYTHING, STREAMING };
+
+static enum fkm_status fit(struct fkm_context *context, enum scenario scenario)
 {
 	static float points[BATCH * POINTS * DIMS];
 	static double weights[BATCH * POINTS];
@@ -177,7 +183,7 @@ static enum fkm_status fit(struct fkm_context *context, bool everything)
 	params.max_iter = 3;
 	result.labels = outputs.labels;
 	result.centroids = outputs.centroids;
-	if (everything) {
+	if (scenario != PLAIN) {
 		array.batch = BATCH;
 		params.metric = FKM_METRIC_COSINE;
 		params.n_init = 2;
@@ -195,14 +201,26 @@ static enum fkm_status fit(struct fkm_context *context, bool everything)
 		params.stop = FKM_STOP_FIXED;
 		params.empty = FKM_EMPTY_KEEP;
 	}
-	return fkm_fit(context, &array, &params, &result);
+	if (scenario == STREAMING) {
+		int64_t bytes = 0;
+		params.chunk_rows = 7;
+		params.kernel = "portable";
+		expect(fkm_fit_workspace(context, &array, &params, &result, &bytes), FKM_OK);
+		context->memory_budget_bytes = bytes - (int64_t)sizeof points / 2;
+	}
+	enum fkm_status status = fkm_fit(context, &array, &params, &result);
+	context->memory_budget_bytes = 0;
+	if (status == FKM_OK)
+		assert_int_equal(result.diagnosis.streamed_rows > 0, scenario == STREAMING);
+	return status;
 }
 
 /* Failures that there is nobody to tell of: in giving back, or in asking how much is free. */
 static bool is_silent(const char *function)
 {
 	static const char *const silent[] = {"cuCtxPopCurrent_v2", "cuMemFree_v2",    "cuStreamDestroy_v2",
-										 "cuModuleUnload",     "cuMemGetInfo_v2", "cuDevicePrimaryCtxRelease_v2"};
+										 "cuModuleUnload",     "cuMemGetInfo_v2", "cuDevicePrimaryCtxRelease_v2",
+										 "cuEventDestroy_v2",  "cuMemFreeHost",   "cuPointerGetAttribute"};
 	for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++)
 		if (strcmp(function, silent[i]) == 0)
 			return true;
@@ -210,15 +228,15 @@ static bool is_silent(const char *function)
 }
 
 /* After a failed fit: a lost context says so without asking the driver, any other works again. */
-static void use_again(struct fkm_context *context, bool everything, enum fkm_status status)
+static void use_again(struct fkm_context *context, enum scenario scenario, enum fkm_status status)
 {
 	int calls = fake_cuda_report().calls;
 	if (status == FKM_ERROR_DEVICE_LOST) {
-		expect(fit(context, everything), FKM_ERROR_DEVICE_LOST);
+		expect(fit(context, scenario), FKM_ERROR_DEVICE_LOST);
 		expect_message("lost");
 		assert_int_equal(fake_cuda_report().calls, calls);
 	} else {
-		expect(fit(context, everything), FKM_OK);
+		expect(fit(context, scenario), FKM_OK);
 	}
 }
 
@@ -230,7 +248,7 @@ static void expect_current(fkmi_cu_context context)
 }
 
 /* Opens, fits and closes with the n-th call failing; false: there were fewer calls. */
-static bool fail_at(int n, bool everything, fkmi_cu_result result, bool stays, enum fkm_status expected)
+static bool fail_at(int n, enum scenario scenario, fkmi_cu_result result, bool stays, enum fkm_status expected)
 {
 	struct fake_cuda_setup setup = hopper;
 	fake_cuda_reset(&setup);
@@ -247,7 +265,7 @@ static bool fail_at(int n, bool everything, fkmi_cu_result result, bool stays, e
 	enum fkm_status status = create(&context);
 	expect_current(mine);
 	if (status == FKM_OK) {
-		status = fit(context, everything);
+		status = fit(context, scenario);
 		expect_current(mine);
 	} else {
 		assert_null(context);
@@ -265,7 +283,7 @@ static bool fail_at(int n, bool everything, fkmi_cu_result result, bool stays, e
 		assert_string_equal(report.failed, "cuCtxPushCurrent_v2");
 	}
 	if (context != NULL && status != FKM_OK)
-		use_again(context, everything, status);
+		use_again(context, scenario, status);
 	fkm_context_destroy(context);
 	expect_current(mine);
 	host_side.release_contexts();
@@ -275,13 +293,15 @@ static bool fail_at(int n, bool everything, fkmi_cu_result result, bool stays, e
 	assert_int_equal(after.streams, 0);
 	assert_int_equal(after.modules, 0);
 	assert_int_equal(after.blocks, 0);
+	assert_int_equal(after.events, 0);
+	assert_int_equal(after.host_blocks, 0);
 	/* What cannot be reached any more goes with its context; and so does the memory of a lost device, see backend.h. */
 	if (after.failed == NULL || (!stays && strcmp(after.failed, "cuCtxPushCurrent_v2") != 0))
 		assert_int_equal(after.abandoned, status == FKM_ERROR_DEVICE_LOST ? after.abandoned_blocks : 0);
 	return after.failed != NULL;
 }
 
-static void fail_everywhere(bool everything)
+static void fail_everywhere(enum scenario scenario)
 {
 	static const struct {
 		fkmi_cu_result result;
@@ -293,7 +313,7 @@ static void fail_everywhere(bool everything)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		int n = 1;
-		while (fail_at(n, everything, cases[i].result, cases[i].stays, cases[i].status))
+		while (fail_at(n, scenario, cases[i].result, cases[i].stays, cases[i].status))
 			n++;
 		assert_true(n > 100); /* calls of an open, a fit and a close */
 	}
@@ -303,11 +323,17 @@ static void fail_everywhere(bool everything)
 void test_failures(void **state)
 {
 	(void)state;
-	fail_everywhere(false);
+	fail_everywhere(PLAIN);
 }
 
 void test_failures_of_everything(void **state)
 {
 	(void)state;
-	fail_everywhere(true);
+	fail_everywhere(EVERYTHING);
+}
+
+void test_failures_of_streaming(void **state)
+{
+	(void)state;
+	fail_everywhere(STREAMING);
 }

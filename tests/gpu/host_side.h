@@ -39,5 +39,6 @@ void test_memory(void **state);
 void test_budget(void **state);
 void test_failures(void **state);
 void test_failures_of_everything(void **state);
+void test_failures_of_streaming(void **state);
 
 #endif

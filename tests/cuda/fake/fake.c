@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "kernels/common/store.h"
 
 enum { MAX_THINGS = 256, MAX_DEPTH = 16, DEFAULT_SHARED = 48 * 1024 };
 enum { INVALID_VALUE = 1, INVALID_IMAGE = 200, INVALID_CONTEXT = 201, INVALID_HANDLE = 400 };
 
-enum kind { CONTEXT = 1, STREAM, MODULE, BLOCK, FUNCTION };
+enum kind { CONTEXT = 1, STREAM, MODULE, BLOCK, FUNCTION, EVENT, HOST_BLOCK };
 
 /* Everything that the driver gives out. A function lives as long as its module. */
 struct thing {
@@ -22,6 +23,7 @@ struct thing {
 	size_t bytes;
 	char name[64];
 	int shared_bytes;
+	struct timespec recorded;
 };
 
 static struct fake_cuda_setup setup = {.devices = 2, .version = 13000, .major = 9, .memory_bytes = (size_t)1 << 30};
@@ -82,6 +84,10 @@ static int *counter_of(enum kind kind)
 		return &report.modules;
 	case BLOCK:
 		return &report.blocks;
+	case EVENT:
+		return &report.events;
+	case HOST_BLOCK:
+		return &report.host_blocks;
 	case FUNCTION:
 		break;
 	}
@@ -155,6 +161,14 @@ static bool is_stream(const void *stream, const char *call)
 	if (is_alive(stream, STREAM))
 		return owns(stream, call);
 	misuse(INVALID_HANDLE, "%s on a stream that is none", call);
+	return false;
+}
+
+static bool is_event(const void *event, const char *call)
+{
+	if (is_alive(event, EVENT))
+		return owns(event, call);
+	misuse(INVALID_HANDLE, "%s on an event that is none", call);
 	return false;
 }
 
@@ -334,7 +348,7 @@ fkmi_cu_result cuDevicePrimaryCtxRelease_v2(fkmi_cu_device device)
 			if (things[j] == NULL || things[j]->owner != context)
 				continue;
 			report.abandoned++;
-			report.abandoned_blocks += things[j]->kind == BLOCK;
+			report.abandoned_blocks += things[j]->kind == BLOCK || things[j]->kind == HOST_BLOCK;
 			destroy(things[j]);
 		}
 		destroy(context);
@@ -489,6 +503,104 @@ fkmi_cu_result cuMemsetD8Async(fkmi_cu_pointer to, unsigned char byte, size_t by
 		return INVALID_VALUE;
 	memset((void *)(uintptr_t)to, byte, bytes);
 	return 0;
+}
+
+/* ---- memory of the host, and events ---- */
+
+fkmi_cu_result cuMemHostAlloc(void **memory, size_t bytes, unsigned flags)
+{
+	CALL(memory);
+	if (bytes == 0 || flags != 0)
+		return misuse(INVALID_VALUE, "cuMemHostAlloc of %zu bytes with flags %u", bytes, flags);
+	if (!owns(NULL, __func__))
+		return INVALID_CONTEXT;
+	struct thing *block = make(HOST_BLOCK, current());
+	block->bytes = bytes;
+	block->memory = malloc(bytes);
+	if (block->memory == NULL)
+		abort();
+	*memory = block->memory;
+	return 0;
+}
+
+fkmi_cu_result cuMemFreeHost(void *memory)
+{
+	fkmi_cu_result result = count_call(__func__);
+	for (int i = 0; i < MAX_THINGS; i++) {
+		if (things[i] == NULL || things[i]->kind != HOST_BLOCK || things[i]->memory != memory)
+			continue;
+		if (!owns(things[i], __func__))
+			return INVALID_CONTEXT;
+		destroy(things[i]);
+		return result;
+	}
+	return misuse(INVALID_VALUE, "cuMemFreeHost of what is no block");
+}
+
+fkmi_cu_result cuPointerGetAttribute(void *value, int attribute, fkmi_cu_pointer pointer)
+{
+	const char *at = (const char *)(uintptr_t)pointer;
+	CALL((void **)value);
+	if (attribute != FKMI_RUNTIME_HOST_POINTER || !owns(NULL, __func__))
+		return misuse(INVALID_VALUE, "cuPointerGetAttribute of attribute %d", attribute);
+	for (int i = 0; i < MAX_THINGS; i++) {
+		const struct thing *block = things[i];
+		if (block == NULL || block->kind != HOST_BLOCK || at < block->memory || at >= block->memory + block->bytes)
+			continue;
+		*(const char **)value = at;
+		return 0;
+	}
+	return INVALID_VALUE;
+}
+
+fkmi_cu_result cuEventCreate(void **event, unsigned flags)
+{
+	CALL(event);
+	if ((flags & ~FKMI_RUNTIME_EVENT_UNTIMED) != 0 || !owns(NULL, __func__))
+		return misuse(INVALID_VALUE, "cuEventCreate with flags %u", flags);
+	*event = make(EVENT, current());
+	return 0;
+}
+
+fkmi_cu_result cuEventDestroy_v2(void *event)
+{
+	fkmi_cu_result result = count_call(__func__);
+	if (!is_event(event, __func__))
+		return INVALID_HANDLE;
+	destroy(event);
+	return result;
+}
+
+fkmi_cu_result cuEventRecord(void *event, void *stream)
+{
+	CALL_WITHOUT_ANSWER();
+	if (!is_event(event, __func__) || !is_stream(stream, __func__))
+		return INVALID_HANDLE;
+	clock_gettime(CLOCK_MONOTONIC, &((struct thing *)event)->recorded);
+	return 0;
+}
+
+fkmi_cu_result cuEventElapsedTime(float *milliseconds, void *start, void *end)
+{
+	if (!is_event(start, __func__) || !is_event(end, __func__))
+		return INVALID_HANDLE;
+	const struct timespec *a = &((struct thing *)start)->recorded, *b = &((struct thing *)end)->recorded;
+	*milliseconds = (float)(1e3 * (double)(b->tv_sec - a->tv_sec) + 1e-6 * (double)(b->tv_nsec - a->tv_nsec));
+	return 0;
+}
+
+fkmi_cu_result cuEventSynchronize(void *event)
+{
+	CALL_WITHOUT_ANSWER();
+	return is_event(event, __func__) ? 0 : INVALID_HANDLE;
+}
+
+fkmi_cu_result cuStreamWaitEvent(void *stream, void *event, unsigned flags)
+{
+	CALL_WITHOUT_ANSWER();
+	if (flags != 0)
+		return misuse(INVALID_VALUE, "cuStreamWaitEvent with flags %u", flags);
+	return is_event(event, __func__) && is_stream(stream, __func__) ? 0 : INVALID_HANDLE;
 }
 
 /* ---- code ---- */

@@ -20,6 +20,9 @@ FKMI_RUNTIME_FUNCTIONS(FAKE_DECLARE_SHARED)
 #undef FAKE_DECLARE_SHARED
 #undef FAKE_DECLARE
 
+/* Events that are timed, for who measures. */
+FAKE_EXPORT fkmi_cu_result cuEventElapsedTime(float *milliseconds, void *start, void *end);
+
 struct fake_cuda_setup {
 	int devices;
 	int version;      /* 13000 for 13.0 */
@@ -32,9 +35,9 @@ struct fake_cuda_setup {
 
 struct fake_cuda_report {
 	int calls;
-	const char *failed;                     /* the function that was made to fail first; NULL: none was */
-	int contexts, streams, modules, blocks; /* alive */
-	int abandoned, abandoned_blocks;        /* things, and of these blocks, still alive when their context went */
+	const char *failed; /* the function that was made to fail first; NULL: none was */
+	int contexts, streams, modules, blocks, events, host_blocks; /* alive */
+	int abandoned, abandoned_blocks; /* things, and of these blocks, still alive when their context went */
 	int launches, waits;
 	int misuses;
 	char misuse[200]; /* the first of them */

@@ -294,6 +294,46 @@ int hipMemsetD8Async(fkmi_runtime_pointer to, unsigned char byte, size_t bytes, 
 	WITHIN(cuda.calls.fill(to, byte, bytes, stream));
 }
 
+int hipHostMalloc(void **memory, size_t bytes, unsigned flags)
+{
+	WITHIN(cuda.calls.host_alloc(memory, bytes, flags));
+}
+
+int hipHostFree(void *memory)
+{
+	WITHIN(cuda.calls.host_free(memory));
+}
+
+int hipPointerGetAttribute(void *value, int attribute, fkmi_runtime_pointer pointer)
+{
+	WITHIN(cuda.calls.pointer_ask(value, attribute, pointer));
+}
+
+int hipEventCreateWithFlags(void **event, unsigned flags)
+{
+	WITHIN(cuda.calls.event_create(event, flags));
+}
+
+int hipEventDestroy(void *event)
+{
+	WITHIN(cuda.calls.event_destroy(event));
+}
+
+int hipEventRecord(void *event, void *stream)
+{
+	WITHIN(cuda.calls.event_record(event, stream));
+}
+
+int hipEventSynchronize(void *event)
+{
+	WITHIN(cuda.calls.event_wait(event));
+}
+
+int hipStreamWaitEvent(void *stream, void *event, unsigned flags)
+{
+	WITHIN(cuda.calls.stream_follow(stream, event, flags));
+}
+
 /* ---- code ---- */
 
 static uint64_t number_at(const unsigned char *bytes)

@@ -29,6 +29,8 @@ enum { CUDA_MULTIPROCESSOR_COUNT = 16 }; /* CUdevice_attribute */
 	X(memory_alloc, cuMemAlloc_v2, (cuda_pointer * memory, size_t bytes))                                              \
 	X(memory_info, cuMemGetInfo_v2, (size_t *free, size_t *total))                                                     \
 	X(memory_free, cuMemFree_v2, (cuda_pointer memory))                                                                \
+	X(host_alloc, cuMemHostAlloc, (void **memory, size_t bytes, unsigned flags))                                       \
+	X(host_free, cuMemFreeHost, (void *memory))                                                                        \
 	X(copy_up, cuMemcpyHtoDAsync_v2, (cuda_pointer to, const void *from, size_t bytes, void *stream))                  \
 	X(copy_down, cuMemcpyDtoHAsync_v2, (void *to, cuda_pointer from, size_t bytes, void *stream))                      \
 	X(copy_within, cuMemcpyDtoDAsync_v2, (cuda_pointer to, cuda_pointer from, size_t bytes, void *stream))             \

@@ -9,6 +9,7 @@
 #include "job.h"
 #include "text.h"
 #include "validate.h"
+#include "windows.h"
 #include "workspace.h"
 
 /* ---- parts of the text ----------------------------------------------------------------------------------------- */
@@ -132,8 +133,9 @@ static void print_workspace(struct fkmi_text *text, const struct fkmi_plan_reque
 	for (int i = 0; i < ARRAYS; i++)
 		memcpy(&refs[i], (const char *)&job + arrays[i].offset, sizeof refs[i]);
 
+	const int64_t points = fkmi_points_bytes(request->problem, plan, request->row_bytes);
 	fkmi_text_add(text, "workspace  ");
-	fkmi_text_add_bytes(text, total + request->extra_bytes);
+	fkmi_text_add_bytes(text, total + request->extra_bytes + points);
 	fkmi_text_add(text, "\n");
 	for (int i = 0; i < ARRAYS; i++) {
 		if (refs[i].base == NULL || (strcmp(arrays[i].name, "total_sums") == 0 && request->problem->ranks < 2))
@@ -146,9 +148,15 @@ static void print_workspace(struct fkmi_text *text, const struct fkmi_plan_reque
 		fkmi_text_add_bytes(text, end - refs[i].offset);
 		fkmi_text_add(text, "\n");
 	}
-	if (request->extra_bytes != 0) {
-		fkmi_text_add(text, "    %-14s ", "staging");
-		fkmi_text_add_bytes(text, request->extra_bytes);
+	const struct {
+		const char *name;
+		int64_t bytes;
+	} others[] = {{"staging", request->extra_bytes}, {"points", points}};
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		if (others[i].bytes == 0)
+			continue;
+		fkmi_text_add(text, "    %-14s ", others[i].name);
+		fkmi_text_add_bytes(text, others[i].bytes);
 		fkmi_text_add(text, "\n");
 	}
 }
@@ -162,6 +170,11 @@ static void print_choice(struct fkmi_text *text, const struct fkmi_plan_request 
 	add_seconds(text, plan->seconds);
 	fkmi_text_add(text, " per iteration\nchunks     %" PRId64 " of %" PRId64 " %s\n", chunks, plan->chunk_rows,
 				  plan->chunk_rows == 1 ? "row" : "rows");
+	if (plan->streamed_rows > 0)
+		fkmi_text_add(text,
+					  "points     %" PRId64 " rows of each problem stay on the device, %" PRId64
+					  " are streamed from the host in every pass\n",
+					  n - plan->streamed_rows, plan->streamed_rows);
 	if (request->problem->fits)
 		fkmi_text_add(text, "sums       %s\n",
 					  plan->whole   ? "made by the kernel that runs whole iterations"

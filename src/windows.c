@@ -104,13 +104,16 @@ static enum fkm_status open_ring(struct fkmi_windows *w, int threads)
 {
 	enum { MOST_THREADS = 16 }; /* fewer fill the bus of any device */
 	const int processors = fkmi_cpu_count();
-	w->slot_bytes = w->row_bytes > SLOT_BYTES ? w->row_bytes : SLOT_BYTES;
+	const int64_t rows = w->window_rows * w->points.batch; /* checked with the plan */
+	w->slot_bytes = rows * w->row_bytes < SLOT_BYTES ? rows * w->row_bytes
+					: w->row_bytes > SLOT_BYTES      ? w->row_bytes
+													 : SLOT_BYTES;
 	for (int i = 0; i < SLOTS; i++) {
 		void *memory;
 		FKMI_TRY(w->copier->host_alloc(w->device, w->slot_bytes, &memory));
 		w->slots[i].memory = memory;
 	}
-	threads = threads > 0 ? threads : processors;
+	threads = w->slot_bytes < LEAST_SHARED ? 1 : threads > 0 ? threads : processors;
 	return fkmi_pool_create(threads < MOST_THREADS ? threads : MOST_THREADS, &w->pool);
 }
 

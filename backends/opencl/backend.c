@@ -29,5 +29,6 @@ const struct fkmi_backend fkmi_backend_opencl = {
 	.copy = fkmi_opencl_copy,
 	.fill = fkmi_opencl_fill,
 	.wait = fkmi_opencl_wait,
+	.copier = &fkmi_opencl_copier,
 	FKMI_GPU_STEPS,
 };

@@ -236,6 +236,7 @@ static struct fkmi_limits limits_of(const struct facts *facts, int64_t budget_by
 		.handles = 1,
 		.restores_sums = 1,
 		.bytes_per_second = facts->type & CL_DEVICE_TYPE_CPU ? 1e10 : 3e11,
+		.copies_per_second = 1e10,
 	};
 }
 
@@ -299,6 +300,7 @@ void fkmi_opencl_close(struct fkmi_device *device)
 	struct fkmi_opencl *opencl = (struct fkmi_opencl *)device;
 	if (opencl->queue != NULL)
 		opencl->driver->clFinish(opencl->queue);
+	fkmi_opencl_close_copies(opencl);
 	fkmi_opencl_free_all(opencl);
 	fkmi_opencl_release_programs(opencl);
 	if (opencl->queue != NULL)

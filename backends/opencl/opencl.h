@@ -31,6 +31,13 @@
 	X(clEnqueueWriteBuffer)                                                                                            \
 	X(clEnqueueCopyBuffer)                                                                                             \
 	X(clEnqueueFillBuffer)                                                                                             \
+	X(clEnqueueMapBuffer)                                                                                              \
+	X(clEnqueueUnmapMemObject)                                                                                         \
+	X(clEnqueueMarkerWithWaitList)                                                                                     \
+	X(clEnqueueBarrierWithWaitList)                                                                                    \
+	X(clWaitForEvents)                                                                                                 \
+	X(clReleaseEvent)                                                                                                  \
+	X(clFlush)                                                                                                         \
 	X(clFinish)                                                                                                        \
 	X(clCreateProgramWithSource)                                                                                       \
 	X(clCreateProgramWithBinary)                                                                                       \
@@ -92,6 +99,13 @@ struct fkmi_opencl_buffer {
 	struct fkmi_opencl_buffer *next;
 };
 
+/* Host memory that copies read. */
+struct fkmi_opencl_block {
+	cl_mem buffer;
+	void *memory;
+	struct fkmi_opencl_block *next;
+};
+
 /* An open OpenCL device: a context, an in-order queue and the kernels. */
 struct fkmi_opencl {
 	struct fkmi_gpu gpu; /* first */
@@ -102,6 +116,9 @@ struct fkmi_opencl {
 	cl_program steps;
 	cl_program tiles[FKMI_OPENCL_TILES]; /* NULL: not needed so far */
 	struct fkmi_opencl_buffer *buffers;  /* that nobody has freed: a lost device's */
+	cl_command_queue copies;             /* of copies from the host, or NULL, as the events: see struct fkmi_copier */
+	cl_event events[FKMI_EVENTS];
+	struct fkmi_opencl_block *blocks; /* that nobody has freed */
 	struct fkmi_logger logger;
 	struct fkmi_opencl_kernel kernels[FKMI_OPENCL_MOST_KERNELS];
 	int32_t kernel_count;
@@ -129,5 +146,9 @@ enum fkm_status fkmi_opencl_download(struct fkmi_device *device, void *to, struc
 enum fkm_status fkmi_opencl_copy(struct fkmi_device *device, struct fkmi_ref to, struct fkmi_ref from, int64_t bytes);
 enum fkm_status fkmi_opencl_fill(struct fkmi_device *device, struct fkmi_ref to, int byte, int64_t bytes);
 enum fkm_status fkmi_opencl_wait(struct fkmi_device *device);
+
+/* copies.c */
+extern const struct fkmi_copier fkmi_opencl_copier;
+void fkmi_opencl_close_copies(struct fkmi_opencl *opencl);
 
 #endif

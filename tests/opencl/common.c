@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "context.h"
+
 const struct fake_opencl_setup two_devices = {
 	.platforms = 2,
 	.devices = 2,
@@ -32,6 +34,8 @@ void expect_clean(void)
 	assert_int_equal(report.buffers, 0);
 	assert_int_equal(report.programs, 0);
 	assert_int_equal(report.kernels, 0);
+	assert_int_equal(report.events, 0);
+	assert_int_equal(report.mapped, 0);
 }
 
 enum fkm_status create(int32_t device, struct fkm_context **context)
@@ -60,7 +64,7 @@ static struct {
 	int64_t counts[BATCH * CLUSTERS], order[BATCH * POINTS], offsets[BATCH * (CLUSTERS + 1)];
 } outputs;
 
-enum fkm_status fit(struct fkm_context *context, bool everything)
+enum fkm_status fit(struct fkm_context *context, enum scenario scenario)
 {
 	static float points[BATCH * POINTS * DIMS];
 	static double weights[BATCH * POINTS];
@@ -77,7 +81,7 @@ enum fkm_status fit(struct fkm_context *context, bool everything)
 	params.max_iter = 3;
 	result.labels = outputs.labels;
 	result.centroids = outputs.centroids;
-	if (everything) {
+	if (scenario != PLAIN) {
 		array.batch = BATCH;
 		params.metric = FKM_METRIC_COSINE;
 		params.trust_finite = 1; /* no kernel runs that would find the range of the weights */
@@ -95,5 +99,17 @@ enum fkm_status fit(struct fkm_context *context, bool everything)
 		params.stop = FKM_STOP_FIXED;
 		params.empty = FKM_EMPTY_KEEP;
 	}
-	return fkm_fit(context, &array, &params, &result);
+	if (scenario == STREAMING) {
+		int64_t bytes = 0;
+		params.chunk_rows = 10;
+		params.max_iter = 1;
+		params.n_init = 1;
+		expect(fkm_fit_workspace(context, &array, &params, &result, &bytes), FKM_OK);
+		context->memory_budget_bytes = bytes - (int64_t)sizeof points / 2;
+	}
+	enum fkm_status status = fkm_fit(context, &array, &params, &result);
+	context->memory_budget_bytes = 0;
+	if (status == FKM_OK)
+		assert_int_equal(result.diagnosis.streamed_rows > 0, scenario == STREAMING);
+	return status;
 }

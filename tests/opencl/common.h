@@ -25,7 +25,10 @@ void expect_clean(void);
 enum fkm_status create(int32_t device, struct fkm_context **context);
 enum fkm_status open_device(const struct fkmi_open_params *params, struct fkmi_opencl **opencl);
 
+/* Random rows and a fixed number of iterations; all that a fit can do besides; that with points that stream. */
+enum scenario { PLAIN, EVERYTHING, STREAMING };
+
 /* A small fit from host memory: random rows and a fixed number of iterations; or all that a fit can do besides. */
-enum fkm_status fit(struct fkm_context *context, bool everything);
+enum fkm_status fit(struct fkm_context *context, enum scenario scenario);
 
 #endif

@@ -115,7 +115,7 @@ static void expect_programs(const struct fake_opencl_setup *setup, int32_t devic
 	struct fkm_context *context;
 	fake_opencl_reset(setup);
 	expect(create(device, &context), FKM_OK);
-	expect(fit(context, false), FKM_OK);
+	expect(fit(context, PLAIN), FKM_OK);
 	fkm_context_destroy(context);
 	assert_int_equal(fake_opencl_report().compiled, compiled);
 	assert_int_equal(fake_opencl_report().loaded, loaded);

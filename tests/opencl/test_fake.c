@@ -212,7 +212,7 @@ static void test_plans(void **state)
 	assert_non_null(strstr(text, "* cpu-48x64"));
 	fkm_context_destroy(context);
 
-	/* Points that fit, with a workspace that does not: in chunks. Points that do not fit: why. */
+	/* Points that fit, with a workspace that does not: in chunks. Points that do not fit: streamed. No room: why. */
 	struct fake_opencl_setup setup = two_devices;
 	setup.device[1].largest_buffer = 40 << 20;
 	fake_opencl_reset(&setup);
@@ -221,6 +221,8 @@ static void test_plans(void **state)
 	assert_null(strstr(text, "chunks     1 of"));
 	assert_non_null(strstr(text, "chunks "));
 	describe(context, 1000000, 16, 64, text, sizeof text);
+	assert_non_null(strstr(text, " are streamed from the host in every pass"));
+	describe(context, 1000000, 300000, 64, text, sizeof text);
 	assert_non_null(strstr(text, "passes the largest buffer of 40.0 MiB"));
 	assert_non_null(strstr(text, "choice     none"));
 	fkm_context_destroy(context);
@@ -233,7 +235,7 @@ static void test_plans(void **state)
 	describe(context, 1000000, 1000, 128, text, sizeof text);
 	assert_non_null(strstr(text, "needs local memory of 38.0 KiB, the device has 32.0 KiB"));
 	assert_non_null(strstr(text, "* 64x128-shallow"));
-	expect(fit(context, true), FKM_OK);
+	expect(fit(context, EVERYTHING), FKM_OK);
 	fkm_context_destroy(context);
 	expect_clean();
 }
@@ -248,11 +250,11 @@ static void test_two_devices(void **state)
 	expect(create(0, &one), FKM_OK);
 	expect(create(1, &two), FKM_OK);
 	for (int i = 0; i < 2; i++) {
-		expect(fit(one, i == 1), FKM_OK);
-		expect(fit(two, i == 1), FKM_OK);
+		expect(fit(one, i == 1 ? EVERYTHING : PLAIN), FKM_OK);
+		expect(fit(two, i == 1 ? EVERYTHING : PLAIN), FKM_OK);
 	}
 	fkm_context_destroy(one);
-	expect(fit(two, false), FKM_OK);
+	expect(fit(two, PLAIN), FKM_OK);
 	fkm_context_destroy(two);
 	expect_clean();
 }
@@ -282,7 +284,7 @@ static void test_callers_queue(void **state)
 	params.native_queue = queue;
 	expect(fkm_context_create(&params, &mine), FKM_OK);
 	assert_string_equal(fkm_context_device(mine), "Fake CPU");
-	expect(fit(mine, false), FKM_OK);
+	expect(fit(mine, PLAIN), FKM_OK);
 	fkm_context_destroy(mine);
 	assert_int_equal(fake_opencl_report().queues, 1);
 

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Failures that there is nobody to tell of: one platform of several, listing, closing, and keeping programs. */
+/* Failures that there is nobody to tell of: one platform of several, listing, closing (which also waits for copies), and
+ * keeping programs. */
 static bool is_silent(const char *function)
 {
 	static const char *const silent[] = {"clGetDeviceIDs", "clGetDeviceInfo",           "clGetPlatformInfo",
-										 "clFinish",       "clCreateProgramWithBinary", "clGetProgramInfo"};
+										 "clFinish",       "clCreateProgramWithBinary", "clGetProgramInfo",
+										 "clFlush",        "clWaitForEvents",           "clEnqueueMarkerWithWaitList"};
 	for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++)
 		if (strcmp(function, silent[i]) == 0)
 			return true;
@@ -18,15 +20,15 @@ static bool is_silent(const char *function)
 }
 
 /* After a failed fit: a lost context says so without asking the driver, any other works again. */
-static void use_again(struct fkm_context *context, bool everything, enum fkm_status status)
+static void use_again(struct fkm_context *context, enum scenario scenario, enum fkm_status status)
 {
 	int calls = fake_opencl_report().calls;
 	if (status == FKM_ERROR_DEVICE_LOST) {
-		expect(fit(context, everything), FKM_ERROR_DEVICE_LOST);
+		expect(fit(context, scenario), FKM_ERROR_DEVICE_LOST);
 		expect_message("lost");
 		assert_int_equal(fake_opencl_report().calls, calls);
 	} else {
-		expect(fit(context, everything), FKM_OK);
+		expect(fit(context, scenario), FKM_OK);
 	}
 }
 
@@ -37,7 +39,7 @@ struct failure {
 };
 
 /* Opens, fits and closes with the n-th call failing; false: there were fewer calls. */
-static bool fail_at(int n, bool everything, const struct failure *failure)
+static bool fail_at(int n, enum scenario scenario, const struct failure *failure)
 {
 	struct fake_opencl_setup setup = two_devices;
 	setup.fail_call = n;
@@ -48,7 +50,7 @@ static bool fail_at(int n, bool everything, const struct failure *failure)
 	enum fkm_status status = create(0, &context);
 	const bool opened = status == FKM_OK;
 	if (opened)
-		status = fit(context, everything);
+		status = fit(context, scenario);
 	else
 		assert_null(context);
 	const struct fake_opencl_report report = fake_opencl_report();
@@ -67,13 +69,13 @@ static bool fail_at(int n, bool everything, const struct failure *failure)
 		fail_msg("%s failed, and nothing said so", report.failed);
 	}
 	if (opened && status != FKM_OK && !failure->stays)
-		use_again(context, everything, status);
+		use_again(context, scenario, status);
 	fkm_context_destroy(context);
 	expect_clean();
 	return report.failed != NULL || fake_opencl_report().failed != NULL;
 }
 
-static void fail_everywhere(bool everything)
+static void fail_everywhere(enum scenario scenario)
 {
 	static const struct failure failures[] = {
 		{CL_OUT_OF_HOST_MEMORY, false, FKM_ERROR_OUT_OF_MEMORY},
@@ -84,7 +86,7 @@ static void fail_everywhere(bool everything)
 	};
 	for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
 		int n = 1;
-		while (fail_at(n, everything, &failures[i]))
+		while (fail_at(n, scenario, &failures[i]))
 			n++;
 		assert_true(n > 200); /* calls of an open, a fit and a close */
 	}
@@ -93,13 +95,19 @@ static void fail_everywhere(bool everything)
 static void test_failures(void **state)
 {
 	(void)state;
-	fail_everywhere(false);
+	fail_everywhere(PLAIN);
 }
 
 static void test_failures_of_everything(void **state)
 {
 	(void)state;
-	fail_everywhere(true);
+	fail_everywhere(EVERYTHING);
+}
+
+static void test_failures_of_streaming(void **state)
+{
+	(void)state;
+	fail_everywhere(STREAMING);
 }
 
 /* What the compiler says reaches the error, of both kinds of programs. */
@@ -119,11 +127,11 @@ static void test_build_failure(void **state)
 	fake_opencl_reset(&two_devices);
 	expect(create(0, &context), FKM_OK);
 	fake_opencl_arm(&setup);
-	expect(fit(context, false), FKM_ERROR_BACKEND);
+	expect(fit(context, PLAIN), FKM_ERROR_BACKEND);
 	expect_message("the program of tile 32x128 does not compile for Fake GPU");
 	expect_message("fkmi_nowhere");
 	fake_opencl_arm(&two_devices); /* it was for want of something else */
-	expect(fit(context, false), FKM_OK);
+	expect(fit(context, PLAIN), FKM_OK);
 	fkm_context_destroy(context);
 	expect_clean();
 }
@@ -136,7 +144,7 @@ static void test_exhausted_memory(void **state)
 	setup.device[1].largest_buffer = 2000;
 	fake_opencl_reset(&setup);
 	expect(create(0, &context), FKM_OK);
-	expect(fit(context, true), FKM_ERROR_OUT_OF_MEMORY);
+	expect(fit(context, EVERYTHING), FKM_ERROR_OUT_OF_MEMORY);
 	expect_message("2000 are allowed");
 	fkm_context_destroy(context);
 	expect_clean();
@@ -147,6 +155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_failures_of_everything),
+		cmocka_unit_test(test_failures_of_streaming),
 		cmocka_unit_test(test_build_failure),
 		cmocka_unit_test(test_exhausted_memory),
 	};

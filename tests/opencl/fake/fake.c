@@ -37,6 +37,11 @@ struct _cl_mem {
 	size_t size;
 };
 
+struct _cl_event {
+	int alive;
+	cl_context context;
+};
+
 struct _cl_program {
 	int alive;
 	cl_context context;
@@ -350,8 +355,8 @@ FAKE_EXPORT cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t
 	MAKE();
 	*result = CL_SUCCESS;
 	const struct fake_device *device = &current.device[context->devices[0]->index];
-	if (flags != CL_MEM_READ_WRITE || host != NULL || size == 0 ||
-		size > (device->largest_buffer != 0 ? device->largest_buffer : (cl_ulong)1 << 30))
+	if ((flags != CL_MEM_READ_WRITE && flags != (CL_MEM_ALLOC_HOST_PTR | CL_MEM_READ_ONLY)) || host != NULL ||
+		size == 0 || size > (device->largest_buffer != 0 ? device->largest_buffer : (cl_ulong)1 << 30))
 		misuse(__func__, "arguments");
 	unsigned char *bytes = aligned_alloc(ALIGNMENT, (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
 	if (bytes == NULL) {
@@ -399,8 +404,9 @@ FAKE_EXPORT cl_int clEnqueueWriteBuffer(cl_command_queue queue, cl_mem to, cl_bo
 	CALL();
 	ALIVE(queue);
 	ALIVE(to);
-	if (!within(queue, to, offset, size) || !blocks || waits != 0 || list != NULL || event != NULL)
+	if (!within(queue, to, offset, size) || waits != 0 || list != NULL || event != NULL)
 		return misuse(__func__, "arguments");
+	counts.unblocked += !blocks;
 	memcpy(to->bytes + offset, from, size);
 	return CL_SUCCESS;
 }
@@ -430,6 +436,81 @@ FAKE_EXPORT cl_int clEnqueueFillBuffer(cl_command_queue queue, cl_mem to, const 
 	if (!within(queue, to, offset, size) || pattern_size != 1 || waits != 0 || list != NULL || event != NULL)
 		return misuse(__func__, "arguments");
 	memset(to->bytes + offset, *(const unsigned char *)pattern, size);
+	return CL_SUCCESS;
+}
+
+FAKE_EXPORT void *clEnqueueMapBuffer(cl_command_queue queue, cl_mem memory, cl_bool blocks, cl_map_flags flags,
+									 size_t offset, size_t size, cl_uint waits, const cl_event *list, cl_event *event,
+									 cl_int *result)
+{
+	MAKE();
+	*result = CL_SUCCESS;
+	if (queue == NULL || queue->alive <= 0 || !within(queue, memory, offset, size) || !blocks ||
+		flags != CL_MAP_WRITE || waits != 0 || list != NULL || event != NULL)
+		misuse(__func__, "arguments");
+	counts.mapped++;
+	return memory->bytes + offset;
+}
+
+FAKE_EXPORT cl_int clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem memory, void *mapped, cl_uint waits,
+										   const cl_event *list, cl_event *event)
+{
+	ALIVE(queue);
+	ALIVE(memory);
+	if (mapped != memory->bytes || waits != 0 || list != NULL || event != NULL)
+		return misuse(__func__, "arguments");
+	counts.mapped--;
+	return CL_SUCCESS;
+}
+
+/* ---- events ---- */
+
+FAKE_EXPORT cl_int clEnqueueMarkerWithWaitList(cl_command_queue queue, cl_uint waits, const cl_event *list,
+											   cl_event *event)
+{
+	CALL();
+	ALIVE(queue);
+	if (waits != 0 || list != NULL)
+		return misuse(__func__, "arguments");
+	*event = make(sizeof **event, &counts.events);
+	(*event)->context = queue->context;
+	return CL_SUCCESS;
+}
+
+FAKE_EXPORT cl_int clEnqueueBarrierWithWaitList(cl_command_queue queue, cl_uint waits, const cl_event *list,
+												cl_event *event)
+{
+	CALL();
+	ALIVE(queue);
+	if (waits != 1 || event != NULL)
+		return misuse(__func__, "arguments");
+	ALIVE(list[0]);
+	return list[0]->context == queue->context ? CL_SUCCESS : misuse(__func__, "an event of another context");
+}
+
+FAKE_EXPORT cl_int clWaitForEvents(cl_uint waits, const cl_event *list)
+{
+	CALL();
+	if (waits != 1)
+		return misuse(__func__, "arguments");
+	ALIVE(list[0]);
+	return CL_SUCCESS;
+}
+
+FAKE_EXPORT cl_int clReleaseEvent(cl_event event)
+{
+	ALIVE(event);
+	if (--event->alive == 0) {
+		counts.events--;
+		free(event);
+	}
+	return CL_SUCCESS;
+}
+
+FAKE_EXPORT cl_int clFlush(cl_command_queue queue)
+{
+	CALL();
+	ALIVE(queue);
 	return CL_SUCCESS;
 }
 

@@ -41,9 +41,10 @@ struct fake_opencl_setup {
 
 struct fake_opencl_report {
 	int calls;
-	const char *failed;                               /* the function that was made to fail first; NULL: none was */
-	int contexts, queues, buffers, programs, kernels; /* alive */
-	int compiled, loaded;                             /* programs, from source and from a binary */
+	const char *failed; /* the function that was made to fail first; NULL: none was */
+	int contexts, queues, buffers, programs, kernels, events, mapped; /* alive */
+	int unblocked;                                                    /* writes that did not wait */
+	int compiled, loaded;                                             /* programs, from source and from a binary */
 	int launches;
 	size_t last_group; /* items of a group in the last launch */
 	int misuses;

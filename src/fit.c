@@ -37,6 +37,9 @@ struct fit {
 	double *inertia;
 	double *best_inertia;
 	bool cancelled;
+	/* The iteration in progress, for who watches it. */
+	int32_t run, iteration;
+	double begun;
 	/* Whether the host looks at every iteration. */
 	bool watches;
 };
@@ -138,7 +141,9 @@ static bool report(struct fit *fit, int32_t run, int32_t iteration, double secon
 									.max_iter = params->max_iter,
 									.shift = -1,
 									.seconds = seconds,
-									.inertia = NAN};
+									.inertia = NAN,
+									.rows_done = work->request.problem.n,
+									.rows = work->request.problem.n};
 	for (int64_t b = 0; b < work->request.problem.b; b++) {
 		const struct fkmi_state *now = &work->states[b], *before = &work->seen[b];
 		progress.changed += now->changed - before->changed;
@@ -151,6 +156,25 @@ static bool report(struct fit *fit, int32_t run, int32_t iteration, double secon
 		}
 	}
 	return params->progress(params->progress_user, &progress) != 0;
+}
+
+static bool report_part(void *context, int64_t rows)
+{
+	struct fit *fit = context;
+	const struct fkmi_work *work = fit->work;
+	const struct fkm_fit_params *params = &work->request.params;
+	struct fkm_progress progress = {.run = fit->run,
+									.iteration = fit->iteration,
+									.max_iter = params->max_iter,
+									.shift = -1,
+									.seconds = fkmi_now() - fit->begun,
+									.inertia = NAN,
+									.rows_done = rows,
+									.rows = work->request.problem.n};
+	for (int64_t b = 0; b < work->request.problem.b; b++)
+		progress.active += fit->running[b];
+	fit->cancelled = params->progress(params->progress_user, &progress) != 0;
+	return fit->cancelled;
 }
 
 /* Lets the callbacks of all ranks see the iteration; any of them may cancel the fit. */
@@ -207,7 +231,18 @@ static enum fkm_status run_iterations(struct fkmi_work *work, int32_t done, enum
 	if (work->job.plan.whole)
 		return fkmi_work_iterate(work, done == 0, count);
 	FKMI_TRY(fkmi_work_assign(work, accumulate));
-	return update_centroids(work);
+	return work->stopped ? FKM_OK : update_centroids(work);
+}
+
+/* Problems that were to go on end with so many iterations. */
+static void note_cancelled(struct fit *fit, int32_t iterations)
+{
+	for (int64_t b = 0; b < fit->work->request.problem.b; b++) {
+		if (!fit->running[b])
+			continue;
+		fit->n_iter[b] = iterations;
+		fit->reason[b] = FKM_REASON_CANCELLED;
+	}
 }
 
 static bool relocated_any(const struct fkmi_work *work)
@@ -223,7 +258,6 @@ static enum fkm_status iterate(struct fit *fit, int32_t run)
 	enum { MOST_AT_ONCE = 256 }; /* so that no kernel runs for long */
 	struct fkmi_work *work = fit->work;
 	const struct fkm_fit_params *params = &work->request.params;
-	const int64_t b_count = work->request.problem.b;
 	enum fkmi_accumulate accumulate = FKMI_ACCUMULATE_FULL;
 	if (fit->watches)
 		FKMI_TRY(fkmi_work_states(work));
@@ -231,7 +265,13 @@ static enum fkm_status iterate(struct fit *fit, int32_t run)
 	for (int32_t done = 0; done < params->max_iter && !fit->cancelled;) {
 		double before = fkmi_now();
 		const int32_t left = params->max_iter - done, step = left < at_once ? left : at_once;
+		fit->iteration = done + 1;
+		fit->begun = before;
 		FKMI_TRY(run_iterations(work, done, accumulate, step));
+		if (work->stopped) {
+			note_cancelled(fit, done);
+			break;
+		}
 		accumulate = FKMI_ACCUMULATE_DELTA;
 		done += step;
 		if (!fit->watches)
@@ -243,11 +283,8 @@ static enum fkm_status iterate(struct fit *fit, int32_t run)
 			accumulate = FKMI_ACCUMULATE_FULL;
 		int64_t going = judge(fit, done);
 		FKMI_TRY(ask_watchers(fit, run, done, fkmi_now() - before));
-		if (fit->cancelled) {
-			for (int64_t b = 0; b < b_count; b++)
-				if (fit->running[b])
-					fit->reason[b] = FKM_REASON_CANCELLED;
-		}
+		if (fit->cancelled)
+			note_cancelled(fit, done);
 		if (going == 0)
 			break;
 		FKMI_TRY(fkmi_work_activate(work, fit->running));
@@ -263,7 +300,7 @@ static enum fkm_status settle(struct fit *fit)
 	struct fkmi_work *work = fit->work;
 	const struct fkmi_request *request = &work->request;
 	const bool rounds = request->rounds;
-	const bool knows = fit->watches && request->params.max_iter > 0 && !rounds;
+	const bool knows = fit->watches && request->params.max_iter > 0 && !rounds && !work->stopped;
 	int64_t unsettled = 0;
 	for (int64_t b = 0; b < request->problem.b; b++) {
 		fit->running[b] = !(knows && work->states[b].shift == 0);
@@ -273,6 +310,7 @@ static enum fkm_status settle(struct fit *fit)
 		FKMI_TRY(fkmi_work_activate(work, fit->running));
 		if (rounds)
 			FKMI_TRY(work->backend->round_centroids(work->device, &work->job));
+		work->stopped = false;
 		FKMI_TRY(fkmi_work_assign(work, FKMI_ACCUMULATE_NONE));
 	}
 	return fkmi_work_activate(work, NULL);
@@ -294,7 +332,13 @@ static enum fkm_status run_once(struct fit *fit, int32_t run)
 		fit->n_iter[b] = fixed ? params->max_iter : 0;
 		fit->reason[b] = fixed ? FKM_REASON_FIXED : FKM_REASON_MAX_ITER;
 	}
+	fit->run = run;
+	if (params->progress != NULL && params->progress_within && work->job.merge == NULL) {
+		work->watch = report_part;
+		work->watch_context = fit;
+	}
 	FKMI_TRY(iterate(fit, run));
+	work->watch = NULL;
 	before = fkmi_now();
 	double assigned = work->seconds.assign;
 	FKMI_TRY(settle(fit));

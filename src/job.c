@@ -579,10 +579,25 @@ enum fkm_status fkmi_work_clear_labels(struct fkmi_work *work)
 	return bytes > 0 ? work->backend->fill(work->device, work->job.labels, 0xFF, bytes) : FKM_OK;
 }
 
+/* Once the device is done with the part before the last one, or with that too. */
+static enum fkm_status ask_watcher(struct fkmi_work *work, int64_t before, int64_t rows)
+{
+	if (work->watch == NULL)
+		return FKM_OK;
+	if (work->windows != NULL)
+		FKMI_TRY(fkmi_pace(work->windows));
+	else
+		FKMI_TRY(work->backend->wait(work->device));
+	rows = work->windows != NULL ? before : rows;
+	work->stopped = rows > 0 && rows < work->job.problem.n && work->watch(work->watch_context, rows);
+	return FKM_OK;
+}
+
 enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate accumulate)
 {
 	const struct fkmi_backend *backend = work->backend;
 	const struct fkmi_job *job = &work->job;
+	int64_t rows = 0;
 	double before = fkmi_now();
 	if (accumulate == FKMI_ACCUMULATE_FULL)
 		FKMI_TRY(fkmi_work_zero_sums(work));
@@ -603,6 +618,10 @@ enum fkm_status fkmi_work_assign(struct fkmi_work *work, enum fkmi_accumulate ac
 			work->seconds.update += accumulated - before;
 			before = accumulated;
 		}
+		rows += w.span.rows;
+		FKMI_TRY(ask_watcher(work, rows - w.span.rows, rows));
+		if (work->stopped)
+			return FKM_OK;
 	}
 	return accumulate == FKMI_ACCUMULATE_NONE ? FKM_OK : fkmi_work_total(work);
 }

@@ -36,7 +36,12 @@ struct fkmi_work {
 	int32_t *active;           /* [b], as last uploaded */
 	double *thresholds;        /* [b] */
 	int64_t *shared;           /* [b, a few]: numbers of the states while ranks share them */
-	bool waits;                /* something the caller asked for needs the host to wait for the device */
+	/* Asked after each part of an assignment, of which so many rows of each problem are done; true: no more of it. NULL:
+	 * nobody is. */
+	bool (*watch)(void *context, int64_t rows);
+	void *watch_context;
+	bool stopped; /* by that */
+	bool waits;   /* something the caller asked for needs the host to wait for the device */
 	struct fkm_seconds seconds;
 	double started;
 	fenv_t environment; /* the caller's floating-point environment */

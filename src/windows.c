@@ -20,7 +20,7 @@ enum {
 };
 
 /* What events say. */
-enum { STEPS_USED = 0, BUFFER_FILLED = BUFFERS, FILLED_RESIDENT = 2 * BUFFERS, SLOT_SENT };
+enum { STEPS_USED = 0, BUFFER_FILLED = BUFFERS, FILLED_RESIDENT = 2 * BUFFERS, PACE, SLOT_SENT = PACE + 2 };
 _Static_assert(SLOT_SENT + SLOTS <= FKMI_EVENTS, "events of windows");
 
 /* Rows that go to the device as they are packed. */
@@ -47,6 +47,7 @@ struct fkmi_windows {
 	int slot; /* being filled */
 	int64_t slot_bytes;
 	struct fkmi_pool *pool;
+	int pace;    /* the event of the next call of fkmi_pace: 0 or 1 */
 	bool opened; /* there may be copies in flight */
 };
 
@@ -373,6 +374,14 @@ enum fkm_status fkmi_next_window(const struct fkmi_job *job, int64_t rows, struc
 		return visit(w, window);
 	w->backward = !w->backward;
 	return FKM_OK;
+}
+
+enum fkm_status fkmi_pace(struct fkmi_windows *windows)
+{
+	struct fkmi_windows *w = windows;
+	FKMI_TRY(w->copier->mark(w->device, FKMI_QUEUE_STEPS, PACE + w->pace));
+	w->pace = 1 - w->pace;
+	return w->copier->wait(w->device, PACE + w->pace);
 }
 
 /* ---- what steps need of the host besides ---- */

@@ -57,6 +57,9 @@ enum fkm_status fkmi_windows_open(struct fkmi_device *device, struct fkmi_job *j
 /* After a change of which problems are active. */
 void fkmi_windows_activate(struct fkmi_windows *windows);
 
+/* Between the stops of a pass: waits until the device is done with what was enqueued before the last call of this. */
+enum fkm_status fkmi_pace(struct fkmi_windows *windows);
+
 /* Waits for the copies and frees everything; lost: the device is gone. NULL is allowed. */
 void fkmi_windows_close(struct fkmi_windows *windows, bool lost);
 

@@ -207,7 +207,8 @@ static void test_diagnosis(void **state)
 	assert_int_equal(diagnosis->threads, 2);
 	assert_true(diagnosis->seconds.total > 0);
 	assert_true(diagnosis->rechecked >= 0);
-	for (int i = 0; i < 7; i++)
+	assert_int_equal(diagnosis->streamed_rows, 0);
+	for (int i = 0; i < 6; i++)
 		assert_int_equal(diagnosis->reserved[i], 0);
 	run_free(&run);
 }
@@ -320,6 +321,50 @@ static void test_cancel(void **state)
 		outputs_poison(&whole.outputs);
 		expect_ok(fkm_predict(context, &whole.data.points, &centroids, NULL, &whole.outputs.result));
 		assert_memory_equal(whole.outputs.result.labels, cancelled.outputs.result.labels, 4 * 300);
+		run_free(&whole);
+		run_free(&cancelled);
+	}
+}
+
+/* Calls in the middle of iterations: 100 and 200 of 300 rows, then all of them. Cancels at a row of an iteration. */
+struct part_watch {
+	int calls;
+	int32_t cancel_iteration;
+	int64_t cancel_rows;
+};
+
+static int watch_parts(void *user, const struct fkm_progress *progress)
+{
+	struct part_watch *watch = user;
+	const int call = watch->calls++;
+	assert_int_equal(progress->iteration, call / 3 + 1);
+	assert_int_equal(progress->rows, 300);
+	assert_int_equal(progress->rows_done, (call % 3 + 1) * 100);
+	assert_int_equal(progress->active, progress->rows_done < 300 ? 1 : progress->active);
+	return progress->iteration == watch->cancel_iteration && progress->rows_done == watch->cancel_rows;
+}
+
+static void test_cancel_within(void **state)
+{
+	(void)state;
+	for (int at = 0; at < 3; at++) { /* in the first, in the third iteration; of a fixed number */
+		struct run whole, cancelled;
+		struct part_watch watch = {.cancel_iteration = at == 0 ? 1 : 3, .cancel_rows = at == 0 ? 100 : 200};
+		run_make(&whole, &blobs);
+		run_make(&cancelled, &blobs);
+		whole.params.max_iter = watch.cancel_iteration - 1;
+		whole.params.stop = cancelled.params.stop = at == 2 ? FKM_STOP_FIXED : FKM_STOP_ABSOLUTE;
+		expect_ok(run_fit(&whole));
+		cancelled.params.chunk_rows = 100;
+		cancelled.params.progress = watch_parts;
+		cancelled.params.progress_user = &watch;
+		cancelled.params.progress_within = 1;
+		assert_int_equal(run_fit(&cancelled), FKM_CANCELLED);
+		assert_int_equal(watch.calls, at == 0 ? 1 : 8);
+		assert_int_equal(*cancelled.outputs.result.reason, FKM_REASON_CANCELLED);
+		for (int i = 0; i < OUTPUTS - 1; i++)
+			assert_memory_equal(whole.outputs.blocks[i].data, cancelled.outputs.blocks[i].data,
+								whole.outputs.blocks[i].bytes);
 		run_free(&whole);
 		run_free(&cancelled);
 	}
@@ -565,6 +610,7 @@ int main(void)
 		cmocka_unit_test(test_more_clusters_than_points),
 		cmocka_unit_test(test_fast),
 		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_cancel_within),
 		cmocka_unit_test(test_cancel_batch_and_runs),
 		cmocka_unit_test(test_given_start_is_one_run),
 		cmocka_unit_test(test_empty_cluster_error),

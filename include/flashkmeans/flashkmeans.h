@@ -282,7 +282,9 @@ struct fkm_progress {
 	int64_t rechecked; /* points whose label needed f64 */
 	double seconds;    /* this iteration */
 	double inertia;    /* of the assignment just made, where known; NaN in this version */
-	int64_t reserved[4];
+	int64_t rows_done; /* of each problem in this iteration: less than rows only within it, see progress_within */
+	int64_t rows;      /* of each problem, of this rank */
+	int64_t reserved[2];
 };
 
 /* Non-zero ends the fit after this iteration, with valid results and status FKM_CANCELLED. Called on the caller's
@@ -312,6 +314,10 @@ struct fkm_fit_params {
 	int64_t workspace_bytes; /* at least what fkm_fit_workspace says */
 	fkm_progress_fn progress;
 	void *progress_user;
+	/* 1: progress is also called within an iteration, where points are handled in chunks or stream from the host, with
+	 * what is known then: run, iteration, active, rows_done (a chunk or two behind) and seconds. Ending the fit there
+	 * leaves that iteration undone: results are those of the iterations before it. Ignored among several ranks. */
+	int32_t progress_within;
 };
 
 /* Sets the defaults. The size is the caller's, so that a program keeps working with a library whose struct has grown. */

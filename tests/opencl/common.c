@@ -104,7 +104,9 @@ enum fkm_status fit(struct fkm_context *context, enum scenario scenario)
 		params.chunk_rows = 10;
 		params.max_iter = 1;
 		params.n_init = 1;
-		expect(fkm_fit_workspace(context, &array, &params, &result, &bytes), FKM_OK);
+		enum fkm_status planned = fkm_fit_workspace(context, &array, &params, &result, &bytes);
+		if (planned != FKM_OK) /* a lost context */
+			return planned;
 		context->memory_budget_bytes = bytes - (int64_t)sizeof points / 2;
 	}
 	enum fkm_status status = fkm_fit(context, &array, &params, &result);

@@ -217,12 +217,14 @@ static enum fkm_status fit(struct fkm_context *context, enum scenario scenario)
 	return status;
 }
 
-/* Failures that there is nobody to tell of: in giving back, or in asking how much is free. */
+/* Failures that there is nobody to tell of: in giving back (before which copies are waited for), or in asking how much is
+ * free and what is pinned. */
 static bool is_silent(const char *function)
 {
-	static const char *const silent[] = {"cuCtxPopCurrent_v2", "cuMemFree_v2",    "cuStreamDestroy_v2",
-										 "cuModuleUnload",     "cuMemGetInfo_v2", "cuDevicePrimaryCtxRelease_v2",
-										 "cuEventDestroy_v2",  "cuMemFreeHost",   "cuPointerGetAttribute"};
+	static const char *const silent[] = {"cuCtxPopCurrent_v2", "cuMemFree_v2",      "cuStreamDestroy_v2",
+										 "cuModuleUnload",     "cuMemGetInfo_v2",   "cuDevicePrimaryCtxRelease_v2",
+										 "cuEventDestroy_v2",  "cuMemFreeHost",     "cuPointerGetAttribute",
+										 "cuEventRecord",      "cuEventSynchronize"};
 	for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++)
 		if (strcmp(function, silent[i]) == 0)
 			return true;

@@ -15,6 +15,7 @@
 #include "error.h"
 #include "plan.h"
 #include "plan_describe.h"
+#include "windows.h"
 #include "workspace.h"
 
 /* ---- a backend that only plans --------------------------------------------------------------------------------- */
@@ -359,6 +360,94 @@ static void test_chunks_fit_the_memory(void **state)
 	assert_int_equal(plan.chunk_rows, 90);
 }
 
+/* ---- points that do not fit ------------------------------------------------------------------------------------ */
+
+static int64_t bytes_with(int64_t chunk_rows, int64_t streamed_rows)
+{
+	const struct fkmi_plan p = {.tile = &fake.tiles[0],
+								.chunk_rows = chunk_rows,
+								.streamed_rows = streamed_rows,
+								.scratch_bytes = fake.scratch_base + fake.scratch_per_row * chunk_rows};
+	return fkmi_workspace_bytes(&problem, &p) + fkmi_points_bytes(&problem, &p, request.row_bytes);
+}
+
+/* As many rows stay as there is room for beside two windows; none stream where all fit. */
+static void test_streams_what_does_not_fit(void **state)
+{
+	(void)state;
+	static const struct fkmi_copier copier;
+	struct fkmi_backend streaming = backend;
+	streaming.copier = &copier;
+	request.backend = &streaming;
+	problem.n = 4000;
+	request.row_bytes = 20;
+	fake.tiles[1].d_min = 8; /* which runs whole iterations */
+	const int64_t all = bytes_with(4000, 0), least = bytes_with(1, 4000);
+	int64_t streamed = 0, windows = 0;
+	for (int64_t memory = least - 600; memory < all + 600; memory += 333) {
+		request.memory_bytes = memory;
+		if (memory < least) {
+			fails(FKM_ERROR_OUT_OF_MEMORY, "bytes is needed");
+			continue;
+		}
+		makes("middling");
+		assert_int_equal(plan.streamed_rows > 0, memory < all);
+		assert_true(bytes_with(plan.chunk_rows, plan.streamed_rows) <= memory);
+		assert_int_equal(candidates.items[2].workspace_bytes, bytes_with(plan.chunk_rows, plan.streamed_rows));
+		if (plan.streamed_rows > 0 && plan.streamed_rows < 4000)
+			assert_true(bytes_with(plan.chunk_rows, plan.streamed_rows - 1) > memory);
+		streamed += plan.streamed_rows > 0;
+		windows += plan.chunk_rows > 100;
+	}
+	assert_true(streamed > 100 && windows > 10);
+
+	/* In windows of the number asked for. */
+	request.memory_bytes = all - 1;
+	request.chunk_rows = 37;
+	makes("middling");
+	assert_int_equal(plan.chunk_rows, 37);
+	assert_true(plan.streamed_rows > 0);
+	request.chunk_rows = 3000;
+	fails(FKM_ERROR_OUT_OF_MEMORY, "in chunks of 3000 rows");
+	request.chunk_rows = 0;
+	/* Not a kernel that runs whole iterations, and not without copies beside the steps, or of points that are there. */
+	fake.tiles[0].d_min = fake.tiles[2].d_min = 8;
+	fake.tiles[1].d_min = 0;
+	fails(FKM_ERROR_OUT_OF_MEMORY, "kernel quick");
+	fake.tiles[0].d_min = fake.tiles[2].d_min = 0;
+	streaming.copier = NULL;
+	fails(FKM_ERROR_OUT_OF_MEMORY, "bytes is needed");
+	streaming.copier = &copier;
+	request.row_bytes = 0;
+	makes("quick");
+	assert_int_equal(plan.streamed_rows, 0);
+}
+
+/* Copies and steps overlap: what takes longer, and an eighth of the other. */
+static void test_cost_of_streaming(void **state)
+{
+	(void)state;
+	static const struct fkmi_copier copier;
+	struct fkmi_backend streaming = backend;
+	streaming.copier = &copier;
+	request.backend = &streaming;
+	request.row_bytes = 20;
+	problem.n = 4000;
+	fake.tiles[1].d_min = 8;
+	request.chunk_rows = 100;
+	makes("middling");
+	assert_int_equal(plan.streamed_rows, 0);
+	const double resident = plan.seconds;
+	request.memory_bytes = bytes_with(100, 4000);
+	limits.copies_per_second = 80000 / (4 * resident);
+	makes("middling");
+	assert_int_equal(plan.streamed_rows, 4000);
+	near_to(plan.seconds, 4 * resident + resident / 8);
+	limits.copies_per_second = 80000 / (resident / 4);
+	makes("middling");
+	near_to(plan.seconds, resident + resident / 32);
+}
+
 static void test_out_of_memory(void **state)
 {
 	(void)state;
@@ -592,7 +681,7 @@ static void test_public_call(void **state)
 	/* Host points must be copied to a device with memory of its own: 95 x 5 x 4 bytes, 256-byte aligned. */
 	context->device->limits.host_memory = 0;
 	assert_int_equal(fkm_plan_describe(context, &points, &params, text, sizeof text, NULL), FKM_OK);
-	says(text, "staging        2.0 KiB");
+	says(text, "points         2.0 KiB");
 
 	params.kernel = "slow";
 	setenv("FKM_KERNEL", "middling", 1);
@@ -625,6 +714,8 @@ int main(void)
 		cmocka_unit_test_setup(test_reasons, setup),
 		cmocka_unit_test_setup(test_none_legal, setup),
 		cmocka_unit_test_setup(test_chunks_fit_the_memory, setup),
+		cmocka_unit_test_setup(test_streams_what_does_not_fit, setup),
+		cmocka_unit_test_setup(test_cost_of_streaming, setup),
 		cmocka_unit_test_setup(test_out_of_memory, setup),
 		cmocka_unit_test_setup(test_one_lacks_memory, setup),
 		cmocka_unit_test_setup(test_limits_of_memory, setup),

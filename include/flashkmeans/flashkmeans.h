@@ -179,7 +179,10 @@ struct fkm_context_params {
 	const char *backend;
 	int32_t device;  /* index within the backend, see fkm_device_list; -1: FKM_DEVICE, an index or a name, else 0 */
 	int32_t threads; /* CPU threads; 0: FKM_NUM_THREADS, else all that the process may use */
-	int64_t memory_budget_bytes; /* the most memory to allocate; 0: what the device has */
+	/* The most memory to allocate on the device; 0: what it has. Of points in host memory that leave no room, as many
+	 * rows stay as fit, and the others are streamed: they come anew in each pass over the points, from pinned memory
+	 * directly, from any other through some 32 MiB of pinned memory of the library's. */
+	int64_t memory_budget_bytes;
 	/* The caller's stream or queue (CUstream, hipStream_t, cl_command_queue) and, for OpenCL, its cl_context. Work is put
 	 * on it in order. They stay the caller's and must outlive the context. NULL: the library makes its own. */
 	void *native_queue;
@@ -311,7 +314,7 @@ struct fkm_fit_params {
 	int64_t chunk_rows;   /* points handled at a time; 0: the planner's choice */
 	int32_t trust_finite; /* 1: skip the check for NaN and infinity; with such data results are then undefined */
 	void *workspace; /* caller-owned memory of the context's device, 256-byte aligned; NULL: the library allocates */
-	int64_t workspace_bytes; /* at least what fkm_fit_workspace says */
+	int64_t workspace_bytes; /* what fkm_fit_workspace says; with less, points are handled in chunks or streamed */
 	fkm_progress_fn progress;
 	void *progress_user;
 	/* 1: progress is also called within an iteration, where points are handled in chunks or stream from the host, with

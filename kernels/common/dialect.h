@@ -44,7 +44,7 @@ typedef ulong uint64_t;
 #define FKMI_LOCAL_ARRAY(type, name, count) __local type name[count]
 #define FKMI_ARG(type, name) __global char *name##_base, long name##_offset
 #define FKMI_USE(type, name) __global type *name = (__global type *)(name##_base + name##_offset)
-#define FKMI_UNROLL
+#define FKMI_UNROLL _Pragma("unroll")
 #define FKMI_LOCKSTEP 1
 #define FKMI_BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
 #define FKMI_BARRIER_ALL() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)

@@ -43,7 +43,7 @@ def device_arguments(build, backend, device):
         found = re.match(r"opencl\s+(\d+)\s+(.*)", line)
         if found and device.lower() in found[2].lower():
             return ["--device", found[1]]
-    sys.exit(f"opencl.py: fkm devices lists no OpenCL device {device}")
+    sys.exit(f"opencl_bench.py: fkm devices lists no OpenCL device {device}")
 
 
 def run_bench(options, backend, kernel, shapes):
@@ -103,7 +103,7 @@ def torch_rows(options, shapes):
 
 
 def run_torch(options, shapes):
-    command = [sys.executable, os.fspath(HERE / "opencl.py"), "--build", os.fspath(options.build), "--seconds",
+    command = [sys.executable, os.fspath(HERE / "opencl_bench.py"), "--build", os.fspath(options.build), "--seconds",
                str(options.seconds), "--torch", json.dumps(shapes)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:

@@ -188,7 +188,7 @@ static enum fkm_status run(struct fkmi_gpu *gpu, const struct fkmi_job *job, str
 		.cosine = p->metric == FKM_METRIC_COSINE,
 		.exact = p->precision == FKM_PRECISION_EXACT,
 		.relocates = p->empty == FKM_EMPTY_RELOCATE,
-		.wide = fkmi_gpu_reads_wide(job, 8),
+		.wide = fkmi_gpu_reads_wide(device, job, 8),
 		.anew = anew,
 		.iterations = iterations,
 		.row = (int32_t)span.row,

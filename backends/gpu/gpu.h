@@ -81,6 +81,8 @@ struct fkmi_gpu_driver {
 	enum fkm_status (*prepare_native)(struct fkmi_gpu *gpu, const struct fkmi_job *job);
 	enum fkm_status (*assign_native)(struct fkmi_gpu *gpu, const struct fkmi_job *job, struct fkmi_span span,
 									 enum fkmi_accumulate accumulate);
+	/* Whether memory that is a handle begins at a multiple of 16 bytes. NULL: memory is pointers. */
+	bool (*is_aligned)(const struct fkmi_gpu *gpu, void *handle);
 };
 
 /* An open GPU; backends embed it as the first member of their own struct. */
@@ -90,7 +92,7 @@ struct fkmi_gpu {
 };
 
 /* Whether rows of points can be read `elements` (4 or 8) at a time. */
-bool fkmi_gpu_reads_wide(const struct fkmi_job *job, int64_t elements);
+bool fkmi_gpu_reads_wide(const struct fkmi_device *device, const struct fkmi_job *job, int64_t elements);
 
 /* The steps, for struct fkmi_backend of each GPU backend. */
 enum fkm_status fkmi_gpu_check_points(struct fkmi_device *device, const struct fkmi_job *job);

@@ -120,11 +120,13 @@ enum fkm_status fkmi_gpu_fill(struct fkmi_device *device, struct fkmi_ref to, in
 	return device->backend->fill(device, to, byte, bytes);
 }
 
-bool fkmi_gpu_reads_wide(const struct fkmi_job *job, int64_t elements)
+bool fkmi_gpu_reads_wide(const struct fkmi_device *device, const struct fkmi_job *job, int64_t elements)
 {
+	const struct fkmi_gpu *gpu = (const struct fkmi_gpu *)device;
 	const int64_t element = job->problem.dtype == FKM_F32 ? 4 : 2;
 	const int64_t bytes = elements * element < 16 ? elements * element : 16;
-	/* The base may be a handle, which is aligned or not whatever its memory is: then this is just too careful. */
-	return (uintptr_t)job->points.base % 16 == 0 && job->points.offset % bytes == 0 &&
-		   job->point_row_stride * element % bytes == 0 && job->point_batch_stride * element % bytes == 0;
+	const bool base = gpu->driver->is_aligned != NULL ? gpu->driver->is_aligned(gpu, job->points.base)
+													  : (uintptr_t)job->points.base % 16 == 0;
+	return base && job->points.offset % bytes == 0 && job->point_row_stride * element % bytes == 0 &&
+		   job->point_batch_stride * element % bytes == 0;
 }

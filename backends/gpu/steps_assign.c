@@ -179,7 +179,7 @@ static enum fkm_status filter(struct fkmi_device *device, const struct fkmi_job 
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->thresholds));
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->scanned));
 	fkmi_gpu_add_ref(&call, scanned_count(job, l));
-	fkmi_gpu_add_i32(&call, fkmi_gpu_reads_wide(job, 8));
+	fkmi_gpu_add_i32(&call, fkmi_gpu_reads_wide(device, job, 8));
 	fkmi_gpu_add_i32(&call, job->problem.precision == FKM_PRECISION_FAST);
 	fkmi_gpu_add_i64(&call, span.row);
 	fkmi_gpu_add_i64(&call, span.rows);
@@ -202,7 +202,7 @@ static enum fkm_status recheck(struct fkmi_device *device, const struct fkmi_job
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->thresholds));
 	fkmi_gpu_add_ref(&call, fkmi_gpu_scratch(job, l->scanned));
 	fkmi_gpu_add_ref(&call, scanned_count(job, l));
-	fkmi_gpu_add_i32(&call, fkmi_gpu_reads_wide(job, 8));
+	fkmi_gpu_add_i32(&call, fkmi_gpu_reads_wide(device, job, 8));
 	fkmi_gpu_add_i64(&call, span.row);
 	fkmi_gpu_add_i64(&call, span.rows);
 	fkmi_gpu_add_i64(&call, sweep->tiles);

@@ -36,7 +36,7 @@ static enum fkm_status narrow_ranges(struct fkmi_device *device, const struct fk
 	fkmi_gpu_add_ref(&call, job->column_min);
 	fkmi_gpu_add_ref(&call, job->column_max);
 	fkmi_gpu_add_ref(&call, job->state);
-	fkmi_gpu_add_i32(&call, fkmi_gpu_reads_wide(job, 8));
+	fkmi_gpu_add_i32(&call, fkmi_gpu_reads_wide(device, job, 8));
 	fkmi_gpu_add_i32(&call, fkmi_gpu_lanes(fkmi_gpu_divide_up(p->d, 8)));
 	fkmi_gpu_add_span(&call, span);
 	fkmi_gpu_add_i64(&call, piece);

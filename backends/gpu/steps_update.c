@@ -125,9 +125,9 @@ static enum fkm_status sum_entries(const struct accumulating *a)
 	const struct fkmi_job *job = a->job;
 	const struct fkmi_problem *p = &job->problem;
 	const int32_t element = p->dtype == FKM_F32 ? 4 : 2, columns = FKMI_SUM_BYTES / element;
-	const int32_t read_bytes = fkmi_gpu_reads_wide(job, columns)       ? FKMI_SUM_BYTES
-							   : fkmi_gpu_reads_wide(job, columns / 2) ? FKMI_SUM_BYTES / 2
-																	   : element;
+	const int32_t read_bytes = fkmi_gpu_reads_wide(a->device, job, columns)       ? FKMI_SUM_BYTES
+							   : fkmi_gpu_reads_wide(a->device, job, columns / 2) ? FKMI_SUM_BYTES / 2
+																				  : element;
 	const bool plain =
 		!p->weighted && job->row_scale.base == NULL && read_bytes == FKMI_SUM_BYTES && p->d % columns == 0;
 	const int32_t lanes = fkmi_gpu_lanes(fkmi_gpu_divide_up(p->d, columns));

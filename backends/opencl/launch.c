@@ -80,4 +80,4 @@ static enum fkm_status launch_kernel(struct fkmi_gpu *gpu, const struct fkmi_gpu
 	return fkmi_opencl_check(result, what, FKM_ERROR_BACKEND);
 }
 
-const struct fkmi_gpu_driver fkmi_opencl_gpu_driver = {.launch = launch_kernel};
+const struct fkmi_gpu_driver fkmi_opencl_gpu_driver = {.launch = launch_kernel, .is_aligned = fkmi_opencl_is_aligned};

@@ -114,3 +114,13 @@ enum fkm_status fkmi_opencl_wait(struct fkmi_device *device)
 	struct fkmi_opencl *opencl = (struct fkmi_opencl *)device;
 	return check(opencl->driver->clFinish(opencl->queue), "clFinish");
 }
+
+/* Devices align their memory and parts of it for the largest of their types, so that it is only host memory that may not
+ * be aligned. */
+bool fkmi_opencl_is_aligned(const struct fkmi_gpu *gpu, void *buffer)
+{
+	const struct fkmi_opencl *opencl = (const struct fkmi_opencl *)gpu;
+	void *host = NULL;
+	return opencl->driver->clGetMemObjectInfo(buffer, CL_MEM_HOST_PTR, sizeof host, &host, NULL) == CL_SUCCESS &&
+		   (uintptr_t)host % 16 == 0;
+}

@@ -27,6 +27,7 @@
 	X(clGetCommandQueueInfo)                                                                                           \
 	X(clCreateBuffer)                                                                                                  \
 	X(clReleaseMemObject)                                                                                              \
+	X(clGetMemObjectInfo)                                                                                              \
 	X(clEnqueueReadBuffer)                                                                                             \
 	X(clEnqueueWriteBuffer)                                                                                            \
 	X(clEnqueueCopyBuffer)                                                                                             \
@@ -137,7 +138,8 @@ void fkmi_opencl_release_programs(struct fkmi_opencl *opencl);
 /* launch.c */
 extern const struct fkmi_gpu_driver fkmi_opencl_gpu_driver;
 
-/* memory.c: as in backend.h. */
+/* memory.c: as in backend.h; whether a buffer begins at a multiple of 16 bytes. */
+bool fkmi_opencl_is_aligned(const struct fkmi_gpu *gpu, void *buffer);
 enum fkm_status fkmi_opencl_alloc(struct fkmi_device *device, int64_t bytes, struct fkmi_ref *memory);
 void fkmi_opencl_free(struct fkmi_device *device, struct fkmi_ref memory);
 void fkmi_opencl_free_all(struct fkmi_opencl *opencl);

@@ -11,7 +11,7 @@
 #include "backends/opencl/opencl.h"
 #include "tests/gpu/check.h"
 
-enum { MOST_DEVICES = 8, LEAD = 512, TAIL = 64, OUTPUTS = 6, KINDS = 2 };
+enum { MOST_DEVICES = 8, LEAD = 512, TAIL = 64, OUTPUTS = 6, KINDS = 2, ALIGNMENT = 256 };
 
 static int64_t n = 3000, k = 70, d = 19;
 static float *points;
@@ -155,6 +155,35 @@ static void fit_in_buffers(struct fkm_context *fkm, cl_context context, cl_comma
 		CHECK(driver->clReleaseMemObject(output[i]) == CL_SUCCESS);
 }
 
+/* Rows that could be read 16 bytes at a time if the host memory that the buffer is did not begin in between. */
+static void fit_in_host_memory(struct fkm_context *fkm, cl_context context, cl_command_queue queue)
+{
+	const int64_t stride = (d + 3) / 4 * 4;
+	const size_t bytes = (size_t)(n * stride) * sizeof(float);
+	unsigned char *memory = aligned_alloc(ALIGNMENT, (bytes / ALIGNMENT + 2) * ALIGNMENT);
+	CHECK(memory != NULL);
+	memset(memory, 0, (bytes / ALIGNMENT + 2) * ALIGNMENT);
+	float *rows = (float *)memory + 1;
+	for (int64_t i = 0; i < n; i++)
+		memcpy(rows + i * stride, points + i * d, (size_t)d * sizeof(float));
+	cl_int made;
+	cl_mem x = driver->clCreateBuffer(context, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, bytes, rows, &made);
+	CHECK(made == CL_SUCCESS);
+	struct fkm_array array = fkm_array_2d(x, FKM_F32, n, d);
+	array.memory = FKM_MEMORY_DEVICE;
+	array.row_stride = stride;
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct fkm_fit_params params;
+		struct fkm_fit_result result;
+		set_params(kind, results.output, &params, &result);
+		CHECK(fkm_fit(fkm, &array, &params, &result) == FKM_OK);
+		compare(kind);
+	}
+	CHECK(driver->clFinish(queue) == CL_SUCCESS);
+	CHECK(driver->clReleaseMemObject(x) == CL_SUCCESS);
+	free(memory);
+}
+
 static void check_callers(int32_t device, bool several)
 {
 	struct fkmi_device *opened;
@@ -173,6 +202,7 @@ static void check_callers(int32_t device, bool several)
 	for (int32_t i = 0; i < tiles; i++)
 		for (int kind = 0; kind < KINDS; kind++)
 			fit_in_buffers(fkm, context, queue, kind, tile[i].name);
+	fit_in_host_memory(fkm, context, queue);
 	fkm_context_destroy(fkm);
 
 	/* A queue of the library's own in the caller's context; both stay usable afterwards. */

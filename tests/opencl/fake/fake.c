@@ -381,6 +381,15 @@ FAKE_EXPORT cl_int clReleaseMemObject(cl_mem memory)
 	return CL_SUCCESS;
 }
 
+FAKE_EXPORT cl_int clGetMemObjectInfo(cl_mem memory, cl_mem_info what, size_t bytes, void *value, size_t *needed)
+{
+	ALIVE(memory);
+	if (what != CL_MEM_HOST_PTR)
+		return misuse(__func__, "unknown question");
+	void *const none = NULL;
+	return answer(&none, sizeof none, bytes, value, needed);
+}
+
 static bool within(cl_command_queue queue, cl_mem memory, size_t offset, size_t size)
 {
 	return memory->context == queue->context && offset <= memory->size && size > 0 && size <= memory->size - offset;

@@ -20,13 +20,31 @@
 
 /* ---- sums ---- */
 
-static __device__ __forceinline__ void small_move_one(const struct small &s, int row, int j, int64_t q)
+/* Moves up to ROWS of the listed rows, `step` apart from place i on, as far as dimension j. QUANTISE(row): its element
+ * there on the grid of sums. Everything is read before anything is added. */
+template <int ROWS, class QUANTISE>
+static __device__ __forceinline__ void small_move_rows(const struct small &s, int i, int step, int changed, int j,
+													   const QUANTISE &quantise)
 {
 	const struct fkmi_small &a = s.a;
-	const int from = SMALL_PLACE(int32_t, s, labels)[row];
-	fkmi_add64(&a.sums[(s.centroid + SMALL_PLACE(int32_t, s, fresh)[row]) * a.d + j], q);
-	if (from >= 0)
-		fkmi_add64(&a.sums[(s.centroid + from) * a.d + j], -q);
+	const uint16_t *listed = SMALL_PLACE(uint16_t, s, listed);
+	int64_t *sums = a.sums + s.centroid * a.d + j, q[ROWS];
+	int from[ROWS], to[ROWS];
+#pragma unroll
+	for (int r = 0; r < ROWS; r++) {
+		const int row = listed[min(i + r * step, changed - 1)];
+		from[r] = SMALL_PLACE(int32_t, s, labels)[row];
+		to[r] = SMALL_PLACE(int32_t, s, fresh)[row];
+		q[r] = quantise(row);
+	}
+#pragma unroll
+	for (int r = 0; r < ROWS; r++) {
+		if (i + r * step >= changed)
+			break;
+		fkmi_add64(&sums[(int64_t)to[r] * a.d], q[r]);
+		if (from[r] >= 0)
+			fkmi_add64(&sums[(int64_t)from[r] * a.d], -q[r]);
+	}
 }
 
 /* Moves the listed rows from their label's sums to those of their fresh one, which becomes their label. */
@@ -36,15 +54,20 @@ static __device__ __forceinline__ void small_move(const struct small &s)
 	const double *scale = SMALL_PLACE(double, s, scale);
 	const uint16_t *listed = SMALL_PLACE(uint16_t, s, listed);
 	const int j = (int)threadIdx.x & (s.width - 1), step = FKMI_SMALL_GROUP / s.width, changed = s.shared.changed;
-	const bool plain = s.direct && a.dtype == FKMI_TYPE_F16 && a.weights == nullptr;
-	if (plain && j < a.d) {
-#pragma unroll 2
-		for (int i = (int)threadIdx.x / s.width; i < changed; i += step)
-			small_move_one(s, listed[i], j, fkmi_quantise(small_coordinate(s, listed[i], j), scale[j]));
+	const int start = (int)threadIdx.x / s.width;
+	if (j < a.d && s.direct && a.dtype == FKMI_TYPE_F16 && a.weights == nullptr) {
+		const double own = scale[j];
+		const uint16_t *points = (const uint16_t *)(s.memory + a.at.points) + j;
+		const int pitch = a.at.pitch / 2;
+#pragma unroll 1
+		for (int i = start; i < changed; i += 4 * step)
+			small_move_rows<4>(s, i, step, changed, j,
+							   [&](int row) { return fkmi_quantise(half_to_double(points[row * pitch]), own); });
 	} else if (j < a.d) {
 #pragma unroll 1
-		for (int i = (int)threadIdx.x / s.width; i < changed; i += step)
-			small_move_one(s, listed[i], j, fkmi_quantised(&s.quantiser, s.first + listed[i], j));
+		for (int i = start; i < changed; i += step)
+			small_move_rows<1>(s, i, step, changed, j,
+							   [&](int row) { return fkmi_quantised(&s.quantiser, s.first + row, j); });
 	}
 	__syncthreads();
 #pragma unroll 1

@@ -3,6 +3,7 @@
 #ifndef FKMI_CUDA_SMALL_ASSIGN_CUH
 #define FKMI_CUDA_SMALL_ASSIGN_CUH
 
+#include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/small_certificate.cuh"
 #include "kernels/cuda/small_points.cuh"
 
@@ -99,82 +100,56 @@ static __device__ __forceinline__ void small_load_columns(const struct small &s,
 	__syncthreads();
 }
 
-/* What was found for a row: its best column, and the second-best score. */
-struct small_found {
-	float best;
-	int column;
-	float second;
-};
-
-/* Combines what the four lanes that share a row have found; all four get it. */
-static __device__ __forceinline__ struct small_found small_merge_lanes(struct small_found r)
-{
-#pragma unroll
-	for (int step = 1; step < 4; step *= 2) {
-		const float best = __shfl_xor_sync(0xffffffffu, r.best, step);
-		const int column = __shfl_xor_sync(0xffffffffu, r.column, step);
-		const float second = __shfl_xor_sync(0xffffffffu, r.second, step);
-		r.second = fminf(fminf(r.second, second), fmaxf(r.best, best));
-		if (best < r.best || (best == r.best && column < r.column)) {
-			r.best = best;
-			r.column = column;
-		}
-	}
-	return r;
-}
-
 /* best, second and column of all rows for this block of centroids and those before. */
 static __device__ __forceinline__ void small_search(const struct small &s, int block)
 {
 	const struct fkmi_small &a = s.a;
+	static_assert((int)SMALL_WARP_TILES == 2, "four lanes have a row each of the four that they share");
 	const int share = s.warp % FKMI_SMALL_SHARES, column = share * SMALL_WARP_COLUMNS;
-	const int base = block * FKMI_SMALL_COLUMNS + column;
+	const int base = block * FKMI_SMALL_COLUMNS + column, quarter = s.lane & 3;
 	float *best = SMALL_PLACE(float, s, best) + share * a.group_rows;
 	float *second = SMALL_PLACE(float, s, second) + share * a.group_rows;
 	int32_t *place = SMALL_PLACE(int32_t, s, column) + share * a.group_rows;
+	float one = 1.0f;
+	asm volatile("" : "+f"(one)); /* is not known to the compiler */
+#pragma unroll 1
 	for (int row = s.warp / FKMI_SMALL_SHARES * SMALL_WARP_TILES * 16; row < s.rows; row += FKMI_SMALL_ROWS) {
-		float scores[SMALL_WARP_TILES][SMALL_WARP_COLUMNS / 8][4];
-		uint32_t rows[SMALL_WARP_TILES];
+		struct row_result r = {__int_as_float(0x7f800000), base, __int_as_float(0x7f800000)};
+		if (base < a.k) {
+			float scores[SMALL_WARP_TILES][SMALL_WARP_COLUMNS / 8][4];
+			uint32_t rows[SMALL_WARP_TILES];
 #pragma unroll
-		for (int m = 0; m < SMALL_WARP_TILES; m++)
-			rows[m] = small_row_address(s, row + m * 16 + (s.lane & 15));
-		if (base < a.k)
+			for (int m = 0; m < SMALL_WARP_TILES; m++)
+				rows[m] = small_row_address(s, row + m * 16 + (s.lane & 15));
 			small_scores<SMALL_WARP_TILES, SMALL_WARP_COLUMNS>(s, scores, rows, column);
+			struct row_result results[2 * SMALL_WARP_TILES];
 #pragma unroll
-		for (int m = 0; m < SMALL_WARP_TILES; m++) {
+			for (int m = 0; m < SMALL_WARP_TILES; m++) {
+				struct best_two two;
+				best_two_clear(two);
 #pragma unroll
-			for (int h = 0; h < 2; h++) {
-				struct small_found r = {__int_as_float(0x7f800000), 0, __int_as_float(0x7f800000)};
-				if (base < a.k) {
+				for (int n = 0; n < SMALL_WARP_COLUMNS / 8; n += 2)
 #pragma unroll
-					for (int n = 0; n < SMALL_WARP_COLUMNS / 8; n++) {
+					for (int h = 0; h < 2; h++)
+						best_two_take(two, h, scores[m][n][2 * h], scores[m][n][2 * h + 1], scores[m][n + 1][2 * h],
+									  scores[m][n + 1][2 * h + 1], one, (float)(8 * n), (float)base);
 #pragma unroll
-						for (int e = 0; e < 2; e++) {
-							const float v = scores[m][n][2 * h + e];
-							r.second = fminf(r.second, fmaxf(r.best, v));
-							r.column = v < r.best ? 8 * n + e : r.column;
-							r.best = fminf(r.best, v);
-						}
-					}
-				}
-				r.column += base + 2 * (s.lane & 3);
-				const int i = row + m * 16 + s.lane / 4 + 8 * h;
-				if (block > 0 && (s.lane & 3) == 0) {
-					/* One lane brings what was found before. */
-					r.second = fminf(fminf(r.second, second[i]), fmaxf(r.best, best[i]));
-					if (best[i] <= r.best) {
-						r.best = best[i];
-						r.column = place[i];
-					}
-				}
-				r = small_merge_lanes(r);
-				if ((s.lane & 3) == 0) {
-					best[i] = r.best;
-					second[i] = r.second;
-					place[i] = r.column;
-				}
+				for (int h = 0; h < 2; h++)
+					results[2 * m + h] = best_two_finish(two, h);
+			}
+			r = merge_rows(results);
+		}
+		const int i = row + quarter / 2 * 16 + s.lane / 4 + 8 * (quarter & 1);
+		if (block > 0) {
+			r.second = fminf(fminf(r.second, second[i]), fmaxf(r.best, best[i]));
+			if (best[i] <= r.best) {
+				r.best = best[i];
+				r.column = place[i];
 			}
 		}
+		best[i] = r.best;
+		second[i] = r.second;
+		place[i] = r.column;
 	}
 }
 
@@ -188,7 +163,7 @@ static __device__ __forceinline__ void small_decide(const struct small &s)
 										 __int_as_float(s.shared.norm_max), __int_as_float(s.shared.residual_max)};
 #pragma unroll 1
 	for (int row = (int)threadIdx.x; row < s.rows; row += FKMI_SMALL_GROUP) {
-		struct small_found r = {best[row], column[row], second[row]};
+		struct row_result r = {best[row], column[row], second[row]};
 #pragma unroll
 		for (int share = 1; share < FKMI_SMALL_SHARES; share++) {
 			const int i = share * a.group_rows + row;
@@ -242,79 +217,70 @@ static __device__ __forceinline__ void small_mark(const struct small &s, int fir
 	}
 }
 
-/* The marked centroids of a row in ascending order. The warp calls these together. */
-struct small_marks {
-	const uint32_t *mask;
-	int words, base; /* base: of the words that the lanes hold */
-	uint32_t mine, left, bits;
-	int word;
-};
-
-static __device__ __forceinline__ void small_marks_load(struct small_marks &m, int lane)
-{
-	m.mine = m.base + lane < m.words ? m.mask[m.base + lane] : 0;
-	m.left = __ballot_sync(0xffffffffu, m.mine != 0);
-}
-
-static __device__ __forceinline__ int small_marks_next(struct small_marks &m, int lane)
-{
-	while (m.bits == 0) {
-		while (m.left == 0) {
-			m.base += 32;
-			if (m.base >= m.words)
-				return -1;
-			small_marks_load(m, lane);
-		}
-		m.word = __ffs((int)m.left) - 1;
-		m.left &= m.left - 1;
-		m.bits = __shfl_sync(0xffffffffu, m.mine, m.word);
-	}
-	const int bit = __ffs((int)m.bits) - 1;
-	m.bits &= m.bits - 1;
-	return (m.base + m.word) * 32 + bit;
-}
-
-/* The nearest of the marked centroids of listed row first + slot becomes its label. Of a warp, each eight lanes take a
- * centroid. */
-static __device__ __forceinline__ void small_settle(const struct small &s, int first, int slot)
+/*
+ * The nearest of the marked centroids becomes the label of listed rows first .. first + count - 1. Half a warp takes a row:
+ * each eight lanes one of two neighbouring candidates.
+ */
+static __device__ __forceinline__ void small_settle(const struct small &s, int first, int count)
 {
 	const struct fkmi_small &a = s.a;
-	const int words = (a.k + 31) / 32, row = SMALL_PLACE(uint16_t, s, listed)[first + slot];
+	enum { LANES = 16 };
+	static_assert((int)FKMI_SMALL_LISTED == SMALL_WARPS * 32 / LANES, "each row has its half warp");
+	const int words = (a.k + 31) / 32, slot = (int)threadIdx.x / LANES, lane = s.lane % LANES, shift = s.lane - lane;
+	if (slot - shift / LANES >= count)
+		return;
+	const bool there = slot < count;
+	const int row = SMALL_PLACE(uint16_t, s, listed)[first + min(slot, count - 1)];
+	const uint32_t *masks = SMALL_PLACE(uint32_t, s, masks) + slot * words;
 	const double *centroids = a.centroids + s.centroid * a.d;
-	struct small_marks marks = {SMALL_PLACE(uint32_t, s, masks) + slot * words, words, 0, 0, 0, 0, 0};
 	double nearest = __longlong_as_double(0x7ff0000000000000);
 	int label = 0;
 	bool tie = false;
-	small_marks_load(marks, s.lane);
 #pragma unroll 1
-	for (bool more = true; more;) {
-		int mine = -1;
-#pragma unroll 1
-		for (int o = 0; o < 4 && more; o++) {
-			const int k = small_marks_next(marks, s.lane);
-			mine = s.lane / 8 == o ? k : mine;
-			more = k >= 0;
+	for (int base = 0; base < words; base += LANES) {
+		/* A lane has a word; candidates begin .. end - 1 of these words are in it. */
+		const uint32_t word = there && base + lane < words ? masks[base + lane] : 0;
+		int end = __popc(word);
+#pragma unroll
+		for (int step = 1; step < LANES; step *= 2) {
+			const int before = __shfl_up_sync(0xffffffffu, end, step, LANES);
+			end += lane >= step ? before : 0;
 		}
-		const double own = small_distance(s, row, centroids + (int64_t)max(mine, 0) * a.d);
+		const int begin = end - __popc(word), own = __shfl_sync(0xffffffffu, end, LANES - 1, LANES);
+		const int most = max(own, __shfl_xor_sync(0xffffffffu, own, LANES));
 #pragma unroll 1
-		for (int o = 0; o < 4; o++) {
-			const double distance = __shfl_sync(0xffffffffu, own, 8 * o);
-			const int k = __shfl_sync(0xffffffffu, mine, 8 * o);
-			if (k >= 0 && distance < nearest) {
-				nearest = distance;
-				label = k;
-				tie = false;
-			} else if (k >= 0 && distance == nearest) {
-				/* Equal centroids are no tie. */
-				bool differs = false;
+		for (int i = 0; i < most; i += 2) {
+			const uint32_t even = __ballot_sync(0xffffffffu, begin <= i && i < end);
+			const uint32_t odd = __ballot_sync(0xffffffffu, begin <= i + 1 && i + 1 < end);
+			const uint32_t holder = ((lane < 8 ? even : odd) >> shift) & 0xffffu;
+			const int from = max(__ffs((int)holder) - 1, 0);
+			uint32_t bits = __shfl_sync(0xffffffffu, word, from, LANES);
+			int before = i + lane / 8 - __shfl_sync(0xffffffffu, begin, from, LANES);
+			for (; before > 0; before--)
+				bits &= bits - 1;
+			const int mine = holder != 0 ? (base + from) * 32 + __ffs((int)bits) - 1 : -1;
+			const double distance = small_distance(s, row, centroids + (int64_t)max(mine, 0) * a.d);
+#pragma unroll
+			for (int o = 0; o < 2; o++) {
+				const double one = __shfl_sync(0xffffffffu, distance, 8 * o, LANES);
+				const int k = __shfl_sync(0xffffffffu, mine, 8 * o, LANES);
+				if (k >= 0 && one < nearest) {
+					nearest = one;
+					label = k;
+					tie = false;
+				} else if (k >= 0 && one == nearest) {
+					/* Equal centroids are no tie. */
+					bool differs = false;
 #pragma unroll 1
-				for (int j = s.lane; j < a.d; j += 32)
-					differs = differs || centroids[(int64_t)k * a.d + j] != centroids[(int64_t)label * a.d + j];
-				tie = tie || __any_sync(0xffffffffu, differs);
+					for (int j = lane; j < a.d; j += LANES)
+						differs = differs || centroids[(int64_t)k * a.d + j] != centroids[(int64_t)label * a.d + j];
+					tie = tie || __any_sync(0xffffu << shift, differs);
+				}
 			}
+			__syncwarp();
 		}
 	}
-	if (s.lane == 0) {
+	if (there && lane == 0) {
 		SMALL_PLACE(int32_t, s, fresh)[row] = label;
 		if (tie)
 			atomicAdd(&s.shared.ties, 1);
@@ -369,9 +335,7 @@ static __device__ __forceinline__ void small_assign(const struct small &s, int64
 			small_mark_all(s, count);
 			__syncthreads();
 		}
-#pragma unroll 1
-		for (int slot = s.warp; slot < count; slot += SMALL_WARPS)
-			small_settle(s, first, slot);
+		small_settle(s, first, count);
 		__syncthreads();
 	}
 #pragma unroll 1

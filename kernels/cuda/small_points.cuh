@@ -230,15 +230,66 @@ static __device__ __forceinline__ double small_coordinate(const struct small &s,
 						   fkmi_row_factor(s.quantiser.points, s.b, i), j);
 }
 
+/* A bf16 number; uint16_t is an f16 one. */
+struct small_bfloat {
+	uint16_t bits;
+};
+
+static __device__ __forceinline__ double small_element(const uint16_t *halves, int j)
+{
+	return half_to_double(halves[j]);
+}
+static __device__ __forceinline__ double small_element(const struct small_bfloat *numbers, int j)
+{
+	return (double)__uint_as_float((uint32_t)numbers[j].bits << 16);
+}
+static __device__ __forceinline__ double small_element(const float *floats, int j)
+{
+	return (double)floats[j];
+}
+
+/* This lane's part of D, of eight lanes, between a row and a centroid. Everything is asked for before anything is used:
+ * the centroids come from far. Zeros past the last dimension add nothing. */
+template <class ELEMENT>
+static __device__ __forceinline__ double small_partial_distance(const ELEMENT *point, double factor,
+																const double *centroid, int d)
+{
+	enum { AT_ONCE = 16 };
+	const int lane = (int)threadIdx.x & 7;
+	double sum = 0;
+#pragma unroll 1
+	for (int first = lane; first < d; first += 8 * AT_ONCE) {
+		double c[AT_ONCE], x[AT_ONCE];
+#pragma unroll
+		for (int i = 0; i < AT_ONCE; i++) {
+			const bool there = first + 8 * i < d;
+			c[i] = there ? centroid[first + 8 * i] : 0.0;
+			x[i] = there ? small_element(point, first + 8 * i) : 0.0;
+		}
+#pragma unroll
+		for (int i = 0; i < AT_ONCE; i++) {
+			const double t = x[i] * factor - c[i];
+			sum = fma(t, t, sum);
+		}
+	}
+	return sum;
+}
+
 /* D of the group's row to a centroid; eight lanes share it, and the whole warp calls it. */
 static __device__ __forceinline__ double small_distance(const struct small &s, int row, const double *centroid)
 {
-	double sum = 0;
-#pragma unroll 8
-	for (int j = s.lane & 7; j < s.a.d; j += 8) {
-		const double t = small_coordinate(s, row, j) - centroid[j];
-		sum = fma(t, t, sum);
-	}
+	const struct fkmi_small &a = s.a;
+	const int64_t i = s.first + row, at = fkmi_row(s.quantiser.points, s.b, i);
+	const double factor = fkmi_row_factor(s.quantiser.points, s.b, i);
+	double sum;
+	if (s.direct && a.dtype == FKMI_TYPE_F16)
+		sum = small_partial_distance((const uint16_t *)(s.memory + a.at.points + row * a.at.pitch), 1.0, centroid, a.d);
+	else if (a.dtype == FKMI_TYPE_F16)
+		sum = small_partial_distance((const uint16_t *)a.points + at, factor, centroid, a.d);
+	else if (a.dtype == FKMI_TYPE_BF16)
+		sum = small_partial_distance((const struct small_bfloat *)a.points + at, factor, centroid, a.d);
+	else
+		sum = small_partial_distance((const float *)a.points + at, factor, centroid, a.d);
 	return fkmi_sum8(nullptr, sum);
 }
 

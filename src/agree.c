@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint.h"
 #include "error.h"
 
 /* What must be the same on all ranks. */
@@ -50,16 +51,18 @@ static void list_fields(enum fkmi_call call, const struct fkmi_request *request,
 	add(fields, "n_init", params->n_init);
 	add(fields, "seed", (int64_t)(params->seed >> 32));
 	add(fields, "seed", (int64_t)(params->seed & 0xffffffff));
+	add(fields, "resume", fkmi_checkpoint_mark(params->resume, params->resume_bytes));
 }
 
 /* What some rank wants, or has, all take part in. */
-enum { WATCHED, INERTIA, CENTROIDS_F32, CENTROIDS_F64, WEIGHTED, UNWEIGHTED, WANTS };
+enum { WATCHED, KEPT, INERTIA, CENTROIDS_F32, CENTROIDS_F64, WEIGHTED, UNWEIGHTED, WANTS };
 
 static void list_wants(const struct fkmi_request *request, int64_t *wants)
 {
 	const struct fkmi_problem *p = &request->problem;
 	const bool f32 = request->result.centroids_dtype == FKM_F32, centroids = request->result.centroids != NULL;
 	wants[WATCHED] = request->watched;
+	wants[KEPT] = request->kept;
 	wants[INERTIA] = request->wants_inertia;
 	wants[CENTROIDS_F32] = centroids && f32;
 	wants[CENTROIDS_F64] = centroids && !f32;
@@ -75,6 +78,7 @@ static enum fkm_status take_wants(const int64_t *wants, struct fkmi_request *req
 	if (wants[WEIGHTED] && wants[UNWEIGHTED])
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "weights are given on some ranks only");
 	request->watched = wants[WATCHED];
+	request->kept = wants[KEPT];
 	request->wants_inertia = wants[INERTIA];
 	request->rounds = wants[CENTROIDS_F32];
 	request->problem.weighted = wants[WEIGHTED];

@@ -8,7 +8,7 @@
 
 /*
  * Sees that all ranks make the same call and sets what only all of them know: of the problem n_all and weighted; first_row,
- * watched, wants_inertia and rounds. status: what this rank's own check of its arguments came to; on failure *request
+ * watched, kept, wants_inertia and rounds. status: what this rank's own check of its arguments came to; on failure *request
  * need not be filled. Does nothing but pass status on where merge is NULL.
  */
 enum fkm_status fkmi_agree(struct fkmi_merge *merge, enum fkmi_call call, struct fkmi_request *request,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint.h"
 #include "clock.h"
 #include "error.h"
 #include "group.h"
@@ -16,7 +17,7 @@
 
 void fkm_fit_params_init_size(struct fkm_fit_params *params, size_t struct_size)
 {
-	const struct fkm_fit_params defaults = {.max_iter = 300, .tol = 1e-4, .n_init = 1};
+	const struct fkm_fit_params defaults = {.max_iter = 300, .tol = 1e-4, .n_init = 1, .checkpoint_interval = 10};
 	fkmi_init_struct(params, struct_size, &defaults, sizeof defaults);
 }
 
@@ -42,6 +43,15 @@ struct fit {
 	double begun;
 	/* Whether the host looks at every iteration. */
 	bool watches;
+	/* Of the run: no iteration is done, so that labels are -1 and sums nothing's; what the next one does to the sums. */
+	bool fresh;
+	enum fkmi_accumulate accumulate;
+	/* Checkpoints: what all of this fit's have in common, room for one, iterations since the last. */
+	struct fkmi_settings settings;
+	void *kept;
+	int32_t unkept;
+	struct fkmi_checkpoint from;
+	const struct fkmi_checkpoint *resumed; /* &from in the run that it continues; else NULL */
 };
 
 static void fit_free(struct fit *fit)
@@ -53,6 +63,7 @@ static void fit_free(struct fit *fit)
 	free(fit->best_reason);
 	free(fit->inertia);
 	free(fit->best_inertia);
+	free(fit->kept);
 }
 
 /* Whether sums are those of the labels also after a relocation, which moves points of the totals. */
@@ -118,6 +129,72 @@ static enum fkm_status set_thresholds(struct fkmi_work *work)
 	return status;
 }
 
+/* ---- checkpoints ---- */
+
+static int64_t centroid_bytes(const struct fkmi_work *work)
+{
+	const struct fkmi_problem *p = &work->request.problem;
+	return p->b * p->k * p->d * (int64_t)sizeof(double);
+}
+
+static enum fkm_status copy_all_centroids(struct fkmi_work *work, struct fkmi_ref to, struct fkmi_ref from)
+{
+	return work->backend->copy(work->device, to, from, centroid_bytes(work));
+}
+
+/* Gives the caller a checkpoint after an iteration that has been judged; sets *ends where that is to end the fit. */
+static enum fkm_status keep(struct fit *fit, int32_t run, int32_t iteration, bool *ends)
+{
+	struct fkmi_work *work = fit->work;
+	const struct fkmi_problem *p = &work->request.problem;
+	const struct fkm_fit_params *params = &work->request.params;
+	fit->unkept = 0;
+	const size_t b = (size_t)p->b;
+	struct fkmi_checkpoint to = {.run = run, .iteration = iteration};
+	fkmi_checkpoint_begin(fit->kept, p, &fit->settings, &to);
+	memcpy(to.n_iter, fit->n_iter, b * sizeof *to.n_iter);
+	memcpy(to.reason, fit->reason, b * sizeof *to.reason);
+	FKMI_TRY(work->backend->download(work->device, to.centroids, work->before, centroid_bytes(work)));
+	if (run > 0) {
+		memcpy(to.best_n_iter, fit->best_n_iter, b * sizeof *to.best_n_iter);
+		memcpy(to.best_reason, fit->best_reason, b * sizeof *to.best_reason);
+		memcpy(to.best_inertia, fit->best_inertia, b * sizeof *to.best_inertia);
+		FKMI_TRY(work->backend->download(work->device, to.best_centroids, work->best, centroid_bytes(work)));
+	}
+	fkmi_checkpoint_seal(fit->kept);
+	const size_t bytes = (size_t)fkmi_checkpoint_bytes(p, run > 0);
+	if (params->checkpoint(params->checkpoint_user, fit->kept, bytes) != 0)
+		*ends = true;
+	return FKM_OK;
+}
+
+static enum fkm_status prepare_to_keep(struct fit *fit)
+{
+	const struct fkmi_work *work = fit->work;
+	const struct fkm_fit_params *params = &work->request.params;
+	if (params->checkpoint == NULL)
+		return FKM_OK;
+	const int64_t bytes = fkmi_checkpoint_bytes(&work->request.problem, params->n_init > 1);
+	fit->kept = malloc((size_t)bytes);
+	if (fit->kept == NULL)
+		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for a checkpoint of %lld bytes", (long long)bytes);
+	return FKM_OK;
+}
+
+/* Centroids of the iteration to do again, and the best run before it. */
+static enum fkm_status load_checkpoint(struct fit *fit, const struct fkmi_checkpoint *from)
+{
+	struct fkmi_work *work = fit->work;
+	const size_t b = (size_t)work->request.problem.b;
+	if (from->run > 0) {
+		memcpy(fit->best_n_iter, from->best_n_iter, b * sizeof *fit->best_n_iter);
+		memcpy(fit->best_reason, from->best_reason, b * sizeof *fit->best_reason);
+		memcpy(fit->best_inertia, from->best_inertia, b * sizeof *fit->best_inertia);
+		FKMI_TRY(work->backend->upload(work->device, work->best, from->best_centroids, centroid_bytes(work)));
+	}
+	return work->backend->upload(work->device, work->job.centroids, from->centroids, centroid_bytes(work));
+}
+
 /* ---- one iteration ---- */
 
 static enum fkm_status refuse_empty(const struct fit *fit, int32_t iteration)
@@ -181,12 +258,19 @@ static bool report_part(void *context, int64_t rows)
 static enum fkm_status ask_watchers(struct fit *fit, int32_t run, int32_t iteration, double seconds)
 {
 	const struct fkmi_work *work = fit->work;
+	const struct fkm_fit_params *params = &work->request.params;
 	if (!work->request.watched)
 		return FKM_OK;
-	int64_t cancelled = work->request.params.progress != NULL && report(fit, run, iteration, seconds);
+	bool ends = params->progress != NULL && report(fit, run, iteration, seconds);
+	const bool due = params->checkpoint != NULL && ++fit->unkept >= params->checkpoint_interval;
+	if (due)
+		FKMI_TRY(keep(fit, run, iteration, &ends));
+	int64_t cancelled = ends;
 	if (work->job.merge != NULL)
 		FKMI_TRY(fkmi_merge_values(work->job.merge, &cancelled, 1, FKM_REDUCE_MAX));
 	fit->cancelled = cancelled != 0;
+	if (fit->cancelled && params->checkpoint != NULL && !due)
+		FKMI_TRY(keep(fit, run, iteration, &ends));
 	return FKM_OK;
 }
 
@@ -224,12 +308,18 @@ static enum fkm_status update_centroids(struct fkmi_work *work)
 	return FKM_OK;
 }
 
-/* `count` iterations after those done; more than one only where they are whole. */
-static enum fkm_status run_iterations(struct fkmi_work *work, int32_t done, enum fkmi_accumulate accumulate,
-									  int32_t count)
+/* The next `count` iterations of the run; more than one only where they are whole. */
+static enum fkm_status run_iterations(struct fit *fit, int32_t count)
 {
+	struct fkmi_work *work = fit->work;
+	const bool anew = fit->fresh;
+	const enum fkmi_accumulate accumulate = fit->accumulate;
+	fit->fresh = false;
+	fit->accumulate = FKMI_ACCUMULATE_DELTA;
+	if (work->before.base != NULL)
+		FKMI_TRY(copy_all_centroids(work, work->before, work->job.centroids));
 	if (work->job.plan.whole)
-		return fkmi_work_iterate(work, done == 0, count);
+		return fkmi_work_iterate(work, anew, count);
 	FKMI_TRY(fkmi_work_assign(work, accumulate));
 	return work->stopped ? FKM_OK : update_centroids(work);
 }
@@ -253,41 +343,70 @@ static bool relocated_any(const struct fkmi_work *work)
 	return false;
 }
 
-static enum fkm_status iterate(struct fit *fit, int32_t run)
+/* What the host must see of an iteration. */
+static enum fkm_status look(struct fit *fit)
+{
+	FKMI_TRY(fkmi_work_states(fit->work));
+	if (!keeps_sums(fit->work) && relocated_any(fit->work))
+		fit->accumulate = FKMI_ACCUMULATE_FULL;
+	return FKM_OK;
+}
+
+/* Does the iteration again after which the checkpoint was made; what was judged then is known. */
+static enum fkm_status redo(struct fit *fit, const struct fkmi_checkpoint *from)
+{
+	struct fkmi_work *work = fit->work;
+	const struct fkmi_problem *p = &work->request.problem;
+	memcpy(fit->n_iter, from->n_iter, (size_t)p->b * sizeof *fit->n_iter);
+	memcpy(fit->reason, from->reason, (size_t)p->b * sizeof *fit->reason);
+	for (int64_t b = 0; b < p->b; b++) {
+		fit->running[b] = from->n_iter[b] >= from->iteration;
+		if (from->reason[b] == FKM_REASON_FIXED) /* as without anyone who watches */
+			fit->n_iter[b] = work->request.params.max_iter;
+	}
+	FKMI_TRY(fkmi_work_activate(work, fit->running));
+	FKMI_TRY(run_iterations(fit, 1));
+	if (fit->watches)
+		FKMI_TRY(look(fit));
+	for (int64_t b = 0; b < p->b; b++)
+		fit->running[b] = from->reason[b] != FKM_REASON_UNCHANGED && from->reason[b] != FKM_REASON_SHIFT;
+	return fkmi_work_activate(work, fit->running);
+}
+
+/* The iterations of a run after those done. */
+static enum fkm_status iterate(struct fit *fit, int32_t run, int32_t done)
 {
 	enum { MOST_AT_ONCE = 256 }; /* so that no kernel runs for long */
 	struct fkmi_work *work = fit->work;
 	const struct fkm_fit_params *params = &work->request.params;
-	enum fkmi_accumulate accumulate = FKMI_ACCUMULATE_FULL;
+	int64_t going = 0;
+	for (int64_t b = 0; b < work->request.problem.b; b++)
+		going += fit->running[b];
 	if (fit->watches)
 		FKMI_TRY(fkmi_work_states(work));
 	const int32_t at_once = fit->watches || !work->job.plan.whole ? 1 : MOST_AT_ONCE;
-	for (int32_t done = 0; done < params->max_iter && !fit->cancelled;) {
+	while (done < params->max_iter && going > 0 && !fit->cancelled) {
 		double before = fkmi_now();
 		const int32_t left = params->max_iter - done, step = left < at_once ? left : at_once;
 		fit->iteration = done + 1;
 		fit->begun = before;
-		FKMI_TRY(run_iterations(work, done, accumulate, step));
+		FKMI_TRY(run_iterations(fit, step));
 		if (work->stopped) {
 			note_cancelled(fit, done);
 			break;
 		}
-		accumulate = FKMI_ACCUMULATE_DELTA;
 		done += step;
 		if (!fit->watches)
 			continue;
-		FKMI_TRY(fkmi_work_states(work));
+		FKMI_TRY(look(fit));
 		if (params->empty == FKM_EMPTY_ERROR)
 			FKMI_TRY(refuse_empty(fit, done));
-		if (!keeps_sums(work) && relocated_any(work))
-			accumulate = FKMI_ACCUMULATE_FULL;
-		int64_t going = judge(fit, done);
+		going = judge(fit, done);
 		FKMI_TRY(ask_watchers(fit, run, done, fkmi_now() - before));
 		if (fit->cancelled)
 			note_cancelled(fit, done);
-		if (going == 0)
-			break;
-		FKMI_TRY(fkmi_work_activate(work, fit->running));
+		if (going > 0)
+			FKMI_TRY(fkmi_work_activate(work, fit->running));
 	}
 	return FKM_OK;
 }
@@ -300,7 +419,9 @@ static enum fkm_status settle(struct fit *fit)
 	struct fkmi_work *work = fit->work;
 	const struct fkmi_request *request = &work->request;
 	const bool rounds = request->rounds;
-	const bool knows = fit->watches && request->params.max_iter > 0 && !rounds && !work->stopped;
+	/* A problem that stopped before the checkpoint has no labels yet. */
+	const bool knows =
+		fit->watches && request->params.max_iter > 0 && !rounds && !work->stopped && fit->resumed == NULL;
 	int64_t unsettled = 0;
 	for (int64_t b = 0; b < request->problem.b; b++) {
 		fit->running[b] = !(knows && work->states[b].shift == 0);
@@ -322,22 +443,32 @@ static enum fkm_status run_once(struct fit *fit, int32_t run)
 	const struct fkmi_problem *p = &work->request.problem;
 	const struct fkm_fit_params *params = &work->request.params;
 	double before = fkmi_now();
-	FKMI_TRY(fkmi_seed(work, run));
+	if (fit->resumed != NULL)
+		FKMI_TRY(load_checkpoint(fit, fit->resumed));
+	else
+		FKMI_TRY(fkmi_seed(work, run));
 	work->seconds.seed += fkmi_now() - before;
-	if (!work->job.plan.whole || params->max_iter == 0)
+	if (!work->job.plan.whole || params->max_iter == 0 || fit->resumed != NULL)
 		FKMI_TRY(fkmi_work_clear_labels(work));
+	fit->fresh = true;
+	fit->accumulate = FKMI_ACCUMULATE_FULL;
 	const bool fixed = params->stop == FKM_STOP_FIXED && params->max_iter > 0;
 	for (int64_t b = 0; b < p->b; b++) {
 		fit->running[b] = 1;
 		fit->n_iter[b] = fixed ? params->max_iter : 0;
 		fit->reason[b] = fixed ? FKM_REASON_FIXED : FKM_REASON_MAX_ITER;
 	}
+	int32_t done = 0;
+	if (fit->resumed != NULL) {
+		FKMI_TRY(redo(fit, fit->resumed));
+		done = fit->resumed->iteration;
+	}
 	fit->run = run;
 	if (params->progress != NULL && params->progress_within && work->job.merge == NULL) {
 		work->watch = report_part;
 		work->watch_context = fit;
 	}
-	FKMI_TRY(iterate(fit, run));
+	FKMI_TRY(iterate(fit, run, done));
 	work->watch = NULL;
 	before = fkmi_now();
 	double assigned = work->seconds.assign;
@@ -358,8 +489,9 @@ static enum fkm_status run_all(struct fit *fit)
 	struct fkmi_work *work = fit->work;
 	const struct fkmi_problem *p = &work->request.problem;
 	const int32_t runs = work->request.params.n_init;
-	for (int32_t run = 0; run < runs && !fit->cancelled; run++) {
+	for (int32_t run = fit->resumed != NULL ? fit->resumed->run : 0; run < runs && !fit->cancelled; run++) {
 		FKMI_TRY(run_once(fit, run));
+		fit->resumed = NULL;
 		if (runs == 1)
 			break;
 		FKMI_TRY(fkmi_work_inertia(work, fit->inertia));
@@ -377,8 +509,7 @@ static enum fkm_status run_all(struct fit *fit)
 		memcpy(fit->best_reason, fit->reason, (size_t)p->b * sizeof(int32_t));
 		return FKM_OK;
 	}
-	FKMI_TRY(work->backend->copy(work->device, work->job.centroids, work->best,
-								 p->b * p->k * p->d * (int64_t)sizeof(double)));
+	FKMI_TRY(copy_all_centroids(work, work->job.centroids, work->best));
 	return fkmi_work_assign(work, FKMI_ACCUMULATE_NONE);
 }
 
@@ -387,6 +518,15 @@ static enum fkm_status fit_and_deliver(struct fit *fit, struct fkm_fit_result *r
 	struct fkmi_work *work = fit->work;
 	const struct fkm_fit_result *wanted = &work->request.result;
 	const size_t b = (size_t)work->request.problem.b;
+	const struct fkm_fit_params *params = &work->request.params;
+	if (work->request.kept)
+		FKMI_TRY(fkmi_checkpoint_settings(work, &fit->settings));
+	if (params->resume != NULL) {
+		FKMI_TRY(fkmi_checkpoint_read(params->resume, params->resume_bytes, &work->request.problem, &fit->settings,
+									  &fit->from));
+		fit->resumed = &fit->from;
+	}
+	FKMI_TRY(prepare_to_keep(fit));
 	FKMI_TRY(set_thresholds(work));
 	FKMI_TRY(run_all(fit));
 	double before = fkmi_now();

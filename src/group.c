@@ -193,8 +193,10 @@ static enum fkm_status fill_share(struct share *share)
 	share->params = whole->params;
 	if (whole->problem.weighted)
 		share->params.weights = rows_of(&whole->weights, share->first, share->rows);
-	if (share->rank > 0)
+	if (share->rank > 0) {
 		share->params.progress = NULL;
+		share->params.checkpoint = NULL;
+	}
 	if (share->call == FKMI_CALL_INERTIA && !make_room(share, true, 1, sizeof(double), &share->inertia))
 		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for the inertia of %lld problems",
 						 (long long)whole->problem.b);

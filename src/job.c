@@ -85,6 +85,7 @@ static void place_staging(struct fkmi_work *work)
 	}
 	work->rows = stage(work, p->fits && p->init == FKM_INIT_RANDOM, p->b * p->k * (int64_t)sizeof(int64_t));
 	work->best = stage(work, p->fits && request->params.n_init > 1, p->b * p->k * p->d * (int64_t)sizeof(double));
+	work->before = stage(work, request->params.checkpoint != NULL, p->b * p->k * p->d * (int64_t)sizeof(double));
 	work->order = place_output(work, result->order, p->b * p->n * (int64_t)sizeof(int64_t));
 	if (p->places_labels)
 		job->labels = (struct fkmi_ref){result->labels, 0};
@@ -133,7 +134,7 @@ static bool may_skip_ranges(const struct fkmi_request *request, const struct fkm
 	const bool exact = p->ranks == 1 && p->dtype == FKM_F16 && p->metric == FKM_METRIC_EUCLIDEAN && !p->weighted &&
 					   fkmi_grid_bits(p->n_all) >= EXACT_BITS;
 	return exact && request->params.trust_finite && (tile->unranged >> p->dtype & 1) != 0 &&
-		   request->result.inertia == NULL && !p->wants_distances && request->labels == NULL &&
+		   request->result.inertia == NULL && !p->wants_distances && request->labels == NULL && !request->kept &&
 		   (!p->fits || (request->params.stop != FKM_STOP_RELATIVE && p->init != FKM_INIT_KMEANS_PLUS_PLUS &&
 						 request->params.n_init == 1));
 }

@@ -26,9 +26,10 @@ struct fkmi_work {
 	struct fkmi_plan_request plan_request; /* what the planner was asked */
 	struct fkmi_problem planned;           /* of it: the problem, with a row where this rank has none */
 
-	struct fkmi_ref rows;                          /* int64 [b, K]: random rows, only when they are drawn */
-	struct fkmi_ref best;                          /* f64 [b, K, d]: centroids of the best run, only with several */
-	struct fkmi_ref start;                         /* the caller's centroids on the device */
+	struct fkmi_ref rows;   /* int64 [b, K]: random rows, only when they are drawn */
+	struct fkmi_ref best;   /* f64 [b, K, d]: centroids of the best run, only with several */
+	struct fkmi_ref before; /* f64 [b, K, d]: as the last iteration found them; with checkpoints */
+	struct fkmi_ref start;  /* the caller's centroids on the device */
 	struct fkmi_ref order, offsets, centroids_out; /* where results are made: the caller's memory or staging */
 
 	struct fkmi_state *states; /* [b], as last downloaded: counters grow over the call */

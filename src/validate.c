@@ -149,6 +149,14 @@ static enum fkm_status check_params(const struct fkm_context *context, const str
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "tol is %g; it is a finite number of at least 0", params->tol);
 	if (params->n_init < 1)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "n_init is %d; it is at least 1", params->n_init);
+	if (params->checkpoint_interval < 1)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "checkpoint_interval is %d; it is at least 1",
+						 params->checkpoint_interval);
+	if ((uintptr_t)params->resume % 8 != 0)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "resume is %p, not aligned to 8 bytes", params->resume);
+	if (params->resume_bytes < 0)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "resume_bytes is %lld; it is at least 0",
+						 (long long)params->resume_bytes);
 	if (params->chunk_rows < 0)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "chunk_rows is %lld; it is at least 0",
 						 (long long)params->chunk_rows);
@@ -215,6 +223,8 @@ static enum fkm_status check_overlap(const struct fkm_context *context, const st
 	add_range(&ranges, "inertia", FKM_MEMORY_HOST, r->inertia, p->b * 8, true);
 	add_range(&ranges, "n_iter", FKM_MEMORY_HOST, r->n_iter, p->b * 4, true);
 	add_range(&ranges, "reason", FKM_MEMORY_HOST, r->reason, p->b * 4, true);
+	if (request->params.resume != NULL)
+		add_range(&ranges, "resume", FKM_MEMORY_HOST, request->params.resume, request->params.resume_bytes, false);
 	add_range(&ranges, "workspace", FKM_MEMORY_DEVICE, request->params.workspace, request->params.workspace_bytes,
 			  true);
 	for (int i = 0; i < ranges.count; i++)
@@ -362,6 +372,10 @@ enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_cal
 	else if (with_data && call != FKMI_CALL_INERTIA)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "result is NULL");
 	FKMI_TRY(check_params(context, &request->params));
+	if (call != FKMI_CALL_FIT) {
+		request->params.checkpoint = NULL;
+		request->params.resume = NULL;
+	}
 	keep_outputs(call, &request->result);
 	FKMI_TRY(check_result(context, &request->result, with_data));
 
@@ -406,7 +420,8 @@ enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_cal
 			FKMI_TRY(check_aligned("labels", labels, 4));
 		request->labels = labels;
 	}
-	request->watched = request->params.progress != NULL;
+	request->kept = request->params.checkpoint != NULL || request->params.resume != NULL;
+	request->watched = request->params.progress != NULL || request->params.checkpoint != NULL;
 	request->wants_inertia = request->result.inertia != NULL || call == FKMI_CALL_INERTIA;
 	request->rounds = request->result.centroids != NULL && request->result.centroids_dtype == FKM_F32;
 	return with_data ? check_overlap(context, request) : FKM_OK;

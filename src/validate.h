@@ -40,7 +40,8 @@ struct fkmi_request {
 	struct fkmi_problem problem;
 	/* Of all ranks: */
 	int64_t first_row;  /* of this rank's points */
-	bool watched;       /* somebody has a progress callback, */
+	bool watched;       /* somebody has a callback, */
+	bool kept;          /* keeps checkpoints or resumes from one, */
 	bool wants_inertia; /* wants the inertia, */
 	bool rounds;        /* or centroids as f32 */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The conformance suite: one for all backends. Every bit of every result against tests/reference.c, for each way to
- * run a case: kernels, threads, chunks, batches, whose workspace.
+ * run a case: kernels, threads, chunks, batches, whose workspace, ended and resumed.
  *
  *   FKM_BACKEND=cpu conformance [--part I/N] [--seed S] [--cases M] [--replay S:INDEX | --replay fixed:INDEX] [--ranks R | --devices D]
  *
@@ -36,7 +36,8 @@ struct way {
 	const char *kernel;
 	bool own_workspace;
 	bool progress;
-	bool lean; /* trust_finite, and no distances or inertia: what leaves a backend the most freedom */
+	bool resumed; /* ended after a drawn iteration, and continued from its checkpoint */
+	bool lean;    /* trust_finite, and no distances or inertia: what leaves a backend the most freedom */
 	enum { ROOMY, HALFWAY, TIGHT } memory; /* budget: all, the least that a fit takes, half the way between */
 };
 
@@ -77,10 +78,10 @@ static void fail(const struct trial *t, const char *format, ...)
 	spec_print(&t->spec, line, sizeof(line));
 	printf("FAIL --replay %s: %s\n     ", t->replay, line);
 	static const char *const memories[] = {"", " in half the memory", " in the least memory"};
-	printf("%s, problems %" PRId64 "..%" PRId64 ", threads=%d chunk_rows=%" PRId64 " kernel=%s%s%s%s: ", t->call,
+	printf("%s, problems %" PRId64 "..%" PRId64 ", threads=%d chunk_rows=%" PRId64 " kernel=%s%s%s%s%s: ", t->call,
 		   t->first, t->first + t->count - 1, thread_counts[t->way.threads_index], t->way.chunk_rows,
 		   t->way.kernel ? t->way.kernel : "default", t->way.own_workspace ? " own workspace" : "",
-		   t->way.lean ? " lean" : "", memories[t->way.memory]);
+		   t->way.lean ? " lean" : "", t->way.resumed ? " resumed" : "", memories[t->way.memory]);
 	va_start(list, format);
 	vprintf(format, list);
 	va_end(list);
@@ -248,6 +249,50 @@ static int see(void *user, const struct fkm_progress *progress)
 	return 0;
 }
 
+/* A checkpoint, made after so many. */
+struct kept {
+	int32_t left;
+	void *bytes;
+	size_t size;
+};
+
+static int keep_and_end(void *user, const void *bytes, size_t size)
+{
+	struct kept *kept = user;
+
+	if (--kept->left > 0)
+		return 0;
+	kept->bytes = malloc(size);
+	if (!kept->bytes)
+		abort();
+	memcpy(kept->bytes, bytes, size);
+	kept->size = size;
+	return 1;
+}
+
+/* Makes a fit that ends after a drawn iteration, unless it has fewer, and arguments that continue it. */
+static void cut(struct trial *t, struct call_arguments *arguments, struct kept *kept)
+{
+	struct call_arguments first = *arguments;
+	int32_t most = 1;
+
+	for (int64_t p = t->first; p < t->first + t->count; p++)
+		most = t->expected[p].n_iter > most ? t->expected[p].n_iter : most;
+	kept->left = 1 + (int32_t)(t->spec.seed / 7 % (uint64_t)(most * first.params.n_init));
+	first.params.checkpoint = keep_and_end;
+	first.params.checkpoint_user = kept;
+	first.params.checkpoint_interval = 1;
+	first.params.workspace = NULL; /* the caller's has no room for it */
+	outputs_poison(&t->outputs);
+	enum fkm_status status = make_call(t, &first);
+	if (kept->bytes == NULL)
+		return;
+	if (status != FKM_CANCELLED)
+		fail(t, "%s of a fit that is to end: %s", fkm_status_name(status), fkm_error_message());
+	arguments->params.resume = kept->bytes;
+	arguments->params.resume_bytes = (int64_t)kept->size;
+}
+
 static void compare_assignment(const struct trial *t, int64_t p, const struct ref_result *want)
 {
 	const struct fkm_fit_result *got = &t->outputs.result;
@@ -270,6 +315,7 @@ static void check_fit(struct trial *t)
 	struct fkm_fit_params params;
 	struct guarded workspace = {0};
 	struct seen seen = {t, 0};
+	struct kept kept = {0};
 	const struct spec *s = &t->spec;
 	enum fkm_status expected = FKM_OK;
 
@@ -291,8 +337,10 @@ static void check_fit(struct trial *t)
 		params.progress = see;
 		params.progress_user = &seen;
 	}
+	struct call_arguments call = {.call = CALL_FIT, .points = points, .params = params, .result = got};
+	if (t->way.resumed)
+		cut(t, &call, &kept);
 	outputs_poison(&t->outputs);
-	const struct call_arguments call = {.call = CALL_FIT, .points = points, .params = params, .result = got};
 	if (check_call(t, make_call(t, &call), expected)) {
 		for (int64_t p = t->first; p < t->first + t->count; p++) {
 			const struct ref_result *want = &t->expected[p];
@@ -302,7 +350,8 @@ static void check_fit(struct trial *t)
 			compare_centroids(t, p, (const char *)got->centroids + at * size, want->centroids);
 			compare_assignment(t, p, want);
 		}
-		compare_number(t, "relocations", got->diagnosis.relocations, sum_of(t, relocations_of));
+		if (!kept.bytes)
+			compare_number(t, "relocations", got->diagnosis.relocations, sum_of(t, relocations_of));
 		compare_number(t, "empty_clusters", got->diagnosis.empty_clusters, sum_of(t, empty_of));
 		streamed += got->diagnosis.streamed_rows > 0;
 		if (t->way.kernel && strcmp(got->diagnosis.kernel, t->way.kernel) != 0)
@@ -313,6 +362,7 @@ static void check_fit(struct trial *t)
 	if (workspace.block && !guarded_intact(&workspace))
 		fail(t, "wrote outside of its workspace");
 	guarded_free(&workspace);
+	free(kept.bytes);
 }
 
 /* ---- predict, update, inertia: on the centroids and labels that a fit returns ---- */
@@ -539,6 +589,8 @@ static void run_fixed(struct trial *t)
 	run_way(t, (struct way){0});
 	run_way(t, (struct way){.threads_index = 1 + (int)(s->seed % 2), .chunk_rows = 37, .lean = true});
 	run_way(t, (struct way){.threads_index = 1, .chunk_rows = 37, .memory = TIGHT});
+	run_way(t, (struct way){.resumed = true});
+	run_way(t, (struct way){.resumed = true, .memory = HALFWAY});
 	if (!s->core)
 		return;
 	run_way(t, (struct way){.memory = HALFWAY});
@@ -557,6 +609,7 @@ static void run_fixed(struct trial *t)
 	for (int kernel = 0; kernel < kernel_count; kernel++)
 		if (kernel_fits(t, kernel)) {
 			run_way(t, (struct way){.kernel = kernels[kernel], .lean = true});
+			run_way(t, (struct way){.kernel = kernels[kernel], .resumed = true});
 			run_way(t, (struct way){.kernel = kernels[kernel], .threads_index = 1, .chunk_rows = 37});
 			run_way(t, (struct way){.kernel = kernels[kernel], .chunk_rows = 97, .memory = HALFWAY});
 		}
@@ -576,6 +629,7 @@ static void run_random(struct trial *t)
 	struct way way = {.threads_index = s->threads_index,
 					  .chunk_rows = chunks[s->chunk_index],
 					  .own_workspace = s->seed % 2,
+					  .resumed = s->seed % 5 == 0,
 					  .lean = s->seed % 3 == 0};
 	int kernel = s->kernel_index % (kernel_count + 1);
 

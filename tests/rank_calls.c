@@ -86,8 +86,10 @@ static void share_make(struct share *share, const struct call_arguments *whole, 
 	*own = *whole;
 	own->points = rows_of(whole->points, share);
 	own->params.weights = rows_of(whole->params.weights, share);
-	if (rank < ranks - 1)
+	if (rank < ranks - 1) {
 		own->params.progress = NULL;
+		own->params.checkpoint = NULL;
+	}
 	if (whole->labels && share->rows > 0) {
 		share->labels = malloc((size_t)(b * share->rows) * sizeof(int32_t));
 		if (!share->labels)
@@ -167,8 +169,8 @@ static const char *complain(const struct share *shares, int ranks)
 			snprintf(text, sizeof(text), "rank %d wrote outside of %s", rank, overrun ? overrun : "its workspace");
 			return text;
 		}
-		if (share->status != first->status ||
-			(share->status != FKM_OK && strcmp(share->message, first->message) != 0)) {
+		if (share->status != first->status || (share->status != FKM_OK && share->status != FKM_CANCELLED &&
+											   strcmp(share->message, first->message) != 0)) {
 			snprintf(text, sizeof(text), "rank 0 returns %s: %s; rank %d %s: %s", fkm_status_name(first->status),
 					 first->message, rank, fkm_status_name(share->status), share->message);
 			return text;

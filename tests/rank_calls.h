@@ -27,7 +27,7 @@ enum { MOST_RANKS = 16 };
 /*
  * The same call with the rows dealt to the ranks by `seed`, some perhaps with none. contexts[rank] has the communicator of
  * that rank. Results (host arrays) are put together in whole->result. Not all ranks want all results; the last has the
- * progress callback. *complaint is NULL, or what is wrong beside the results: ranks that return different things, or write
+ * callbacks. *complaint is NULL, or what is wrong beside the results: ranks that return different things, or write
  * where they must not. fkm_error_message() is that of the ranks.
  */
 enum fkm_status call_ranks(struct fkm_context *const *contexts, int ranks, const struct call_arguments *whole,

@@ -145,6 +145,8 @@ struct work {
 	struct outputs outputs;
 	struct fkm_fit_params params;
 	int32_t labels[40];
+	uint64_t kept[256]; /* a checkpoint */
+	size_t kept_bytes;
 };
 
 static enum fkm_status fit(void *argument)
@@ -152,6 +154,33 @@ static enum fkm_status fit(void *argument)
 	struct work *work = argument;
 
 	return fkm_fit(work->context, &work->data.points, &work->params, &work->outputs.result);
+}
+
+static int keep(void *user, const void *bytes, size_t size)
+{
+	struct work *work = user;
+
+	assert_true(size <= sizeof(work->kept));
+	memcpy(work->kept, bytes, size);
+	work->kept_bytes = size;
+	return 0;
+}
+
+/* A fit that keeps its checkpoints, and one that continues from the last. */
+static enum fkm_status fit_twice(void *argument)
+{
+	struct work *work = argument;
+	struct fkm_fit_params params = work->params;
+
+	params.checkpoint = keep;
+	params.checkpoint_user = work;
+	params.checkpoint_interval = 1;
+	enum fkm_status status = fkm_fit(work->context, &work->data.points, &params, &work->outputs.result);
+	if (status != FKM_OK)
+		return status;
+	params.resume = work->kept;
+	params.resume_bytes = (int64_t)work->kept_bytes;
+	return fkm_fit(work->context, &work->data.points, &params, &work->outputs.result);
 }
 
 static enum fkm_status predict(void *argument)
@@ -195,7 +224,7 @@ static void sweep_calls(int32_t device_count)
 									 .init = FKM_INIT_CENTROIDS,
 									 .start_dtype = FKM_F64,
 									 .seed = 3};
-	enum fkm_status (*const calls[])(void *) = {fit, predict, update, inertia, describe};
+	enum fkm_status (*const calls[])(void *) = {fit, fit_twice, predict, update, inertia, describe};
 	struct work work = {0};
 	struct fkm_context_params params;
 	int32_t labels[40];

@@ -294,6 +294,14 @@ struct fkm_progress {
  * thread; it must return (no longjmp, no exception) and not use the context. Setting it makes each iteration wait. */
 typedef int (*fkm_progress_fn)(void *user, const struct fkm_progress *progress);
 
+/*
+ * Receives the state of a fit in progress as bytes to keep: given to fkm_fit as resume, with the same points and params,
+ * they continue it to the same bits as if it had never been interrupted, on any backend (FKM_PRECISION_FAST: on the same one)
+ * and any number of devices or ranks. They hold what the generator of random numbers needs, and a checksum. bytes is valid
+ * during the call, 8-byte aligned, and the same on every rank. Rules and non-zero as for fkm_progress_fn.
+ */
+typedef int (*fkm_checkpoint_fn)(void *user, const void *bytes, size_t size);
+
 struct fkm_fit_params {
 	size_t struct_size;
 	int64_t clusters; /* K, 1 <= K <= n, K < 2^31 */
@@ -321,6 +329,17 @@ struct fkm_fit_params {
 	 * what is known then: run, iteration, active, rows_done (a chunk or two behind) and seconds. Ending the fit there
 	 * leaves that iteration undone: results are those of the iterations before it. Ignored among several ranks. */
 	int32_t progress_within;
+	/* fkm_fit only. Called after each checkpoint_interval iterations (at least 1; default 10), counted over the runs of
+	 * n_init, and, when progress ends the fit after one, after that; it makes each iteration wait. The device keeps a second
+	 * copy of the centroids for it. */
+	fkm_checkpoint_fn checkpoint;
+	void *checkpoint_user;
+	/* What checkpoint was given, 8-byte aligned, in host memory; NULL: begin at the beginning. Bytes that are damaged, or of a
+	 * fit whose shape, params or (as far as the extremes of columns and weights tell) data differ, are refused. n_iter counts
+	 * from the beginning; the diagnosis tells of this call alone. */
+	const void *resume;
+	int64_t resume_bytes;
+	int32_t checkpoint_interval;
 };
 
 /* Sets the defaults. The size is the caller's, so that a program keeps working with a library whose struct has grown. */

@@ -82,8 +82,6 @@ static bool ends_with(const char *text, const char *end)
 
 static enum tool_exit parse(struct tool_file *file)
 {
-	if (file->size == 0)
-		return tool_fail(TOOL_FAILED, "%s: is empty", file->name);
 	if (tool_npy_begins(file->bytes, file->size))
 		return tool_npy_parse(file->name, file->bytes, file->size, &file->array);
 	if (ends_with(file->name, ".fvecs"))
@@ -93,7 +91,7 @@ static enum tool_exit parse(struct tool_file *file)
 	return tool_fail(TOOL_FAILED, "%s: is not a .npy file, and its name does not end in .fvecs or .bvecs", file->name);
 }
 
-enum tool_exit tool_file_open(const char *path, struct tool_file *file)
+enum tool_exit tool_file_read(const char *path, struct tool_file *file)
 {
 	bool is_input = strcmp(path, "-") == 0;
 	*file = (struct tool_file){.name = is_input ? "standard input" : path};
@@ -103,8 +101,17 @@ enum tool_exit tool_file_open(const char *path, struct tool_file *file)
 	enum tool_exit code = load(fd, file);
 	if (!is_input)
 		close(fd);
-	if (code == TOOL_OK)
-		code = parse(file);
+	if (code == TOOL_OK && file->size == 0)
+		code = tool_fail(TOOL_FAILED, "%s: is empty", file->name);
+	if (code != TOOL_OK)
+		tool_file_close(file);
+	return code;
+}
+
+enum tool_exit tool_file_open(const char *path, struct tool_file *file)
+{
+	TOOL_TRY(tool_file_read(path, file));
+	enum tool_exit code = parse(file);
 	if (code != TOOL_OK)
 		tool_file_close(file);
 	return code;

@@ -38,6 +38,9 @@ struct tool_file {
  * .npy if the file begins like one, else .fvecs or .bvecs after the end of its name. On failure *file is zero.
  */
 enum tool_exit tool_file_open(const char *path, struct tool_file *file);
+
+/* The bytes alone, whatever they are: there is no array. */
+enum tool_exit tool_file_read(const char *path, struct tool_file *file);
 void tool_file_close(struct tool_file *file); /* a zero struct is allowed */
 
 #endif

@@ -18,6 +18,8 @@ static enum tool_exit fit(struct tool_run *run)
 	enum fkm_status status = fkm_fit(run->context, &run->points.matrix.array, &run->params, &run->result);
 	tool_signals_defer(false);
 	tool_progress_end(&progress);
+	if (run->checkpoint.failed != TOOL_OK)
+		return run->checkpoint.failed;
 	if (status != FKM_OK && status != FKM_CANCELLED)
 		return tool_run_failed(run);
 	run->interrupted = tool_interrupted();

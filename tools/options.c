@@ -26,6 +26,8 @@ enum option_id {
 	ABSOLUTE_TOL = OUTPUT + TOOL_OUTPUTS,
 	BACKEND,
 	CENTROIDS_DTYPE,
+	CHECKPOINT,
+	CHECKPOINT_EVERY,
 	CHUNK_ROWS,
 	DEVICE,
 	DEVICE_LIST,
@@ -39,6 +41,7 @@ enum option_id {
 	METRIC,
 	N_INIT,
 	PRECISION,
+	RESUME,
 	SEED,
 	THREADS,
 	TOL,
@@ -58,6 +61,8 @@ static const struct definition {
 	{"batch", required_argument, BATCH, PLAN},
 	{"centroids", required_argument, OUTPUT + TOOL_CENTROIDS, FIT},
 	{"centroids-dtype", required_argument, CENTROIDS_DTYPE, FIT},
+	{"checkpoint", required_argument, CHECKPOINT, FIT},
+	{"checkpoint-every", required_argument, CHECKPOINT_EVERY, FIT},
 	{"chunk-rows", required_argument, CHUNK_ROWS, RUN | PLAN},
 	{"clusters", required_argument, CLUSTERS, FIT | PLAN},
 	{"device", required_argument, DEVICE, RUN | PLAN},
@@ -81,6 +86,7 @@ static const struct definition {
 	{"points", required_argument, POINTS, PLAN},
 	{"precision", required_argument, PRECISION, RUN | PLAN},
 	{"quiet", no_argument, QUIET, RUN},
+	{"resume", no_argument, RESUME, FIT},
 	{"seed", required_argument, SEED, FIT},
 	{"threads", required_argument, THREADS, RUN | PLAN},
 	{"tol", required_argument, TOL, FIT},
@@ -254,6 +260,11 @@ static enum tool_exit take_option(int id, const char *text, struct tool_options 
 		code = parse_word(id, text, centroid_dtypes, &value);
 		options->centroids_dtype = (enum fkm_dtype)value;
 		return code;
+	case CHECKPOINT:
+		options->checkpoint = text;
+		return TOOL_OK;
+	case CHECKPOINT_EVERY:
+		return parse_int32(id, text, 1, &options->checkpoint_every);
 	case CHUNK_ROWS:
 		return parse_integer(id, text, 1, INT64_MAX, &options->chunk_rows);
 	case CLUSTERS:
@@ -306,6 +317,9 @@ static enum tool_exit take_option(int id, const char *text, struct tool_options 
 		return code;
 	case QUIET:
 		options->quiet = true;
+		return TOOL_OK;
+	case RESUME:
+		options->resume = true;
 		return TOOL_OK;
 	case SEED:
 		return parse_seed(text, &options->seed);
@@ -369,14 +383,14 @@ static bool same_file(const struct named_file *a, const struct named_file *b)
 /* Every output is a file of its own; standard input and standard output serve once. Devices may repeat. */
 static enum tool_exit check_files(const struct tool_options *options)
 {
-	struct named_file files[3 + TOOL_OUTPUTS] = {
-		{"the points", options->points, NULL},
-		{options->command == TOOL_FIT ? "--init" : "the centroids", options->start, NULL},
-		{"--weights", options->weights, NULL}};
-	enum { INPUTS = 3, FILES = 3 + TOOL_OUTPUTS };
+	enum { INPUTS = 3, CHECKPOINTS = INPUTS + TOOL_OUTPUTS, FILES };
+	struct named_file files[FILES] = {{"the points", options->points, NULL},
+									  {options->command == TOOL_FIT ? "--init" : "the centroids", options->start, NULL},
+									  {"--weights", options->weights, NULL}};
 	for (int i = 0; i < TOOL_OUTPUTS; i++)
 		files[INPUTS + i] =
 			(struct named_file){tool_output_option((enum tool_output_kind)i), options->outputs[i], NULL};
+	files[CHECKPOINTS] = (struct named_file){"--checkpoint", options->checkpoint, NULL};
 	for (int i = 0; i < FILES; i++)
 		if (files[i].name && !files[i].name[0])
 			return tool_fail(TOOL_USAGE, "%s: the name of the file is empty", files[i].role);
@@ -412,6 +426,12 @@ static enum tool_exit check_combinations(const struct tool_options *options, con
 								 option_name(stops[j]));
 	if (given[CENTROIDS_DTYPE] && !options->outputs[TOOL_CENTROIDS])
 		return tool_fail(TOOL_USAGE, "--centroids-dtype says nothing without --centroids");
+	const int with_checkpoint[] = {CHECKPOINT_EVERY, RESUME};
+	for (int i = 0; i < 2; i++)
+		if (given[with_checkpoint[i]] && !options->checkpoint)
+			return tool_fail(TOOL_USAGE, "--%s says nothing without --checkpoint", option_name(with_checkpoint[i]));
+	if (options->checkpoint && strcmp(options->checkpoint, "-") == 0)
+		return tool_fail(TOOL_USAGE, "--checkpoint needs a file, not '-'");
 	if (options->command == TOOL_PLAN) {
 		const int needed[] = {POINTS, CLUSTERS, DIMS};
 		for (int i = 0; i < 3; i++)
@@ -447,6 +467,7 @@ enum tool_exit tool_options_parse(enum tool_command command, int argc, char **ar
 									 .centroids_dtype = FKM_F64,
 									 .max_iter = 300,
 									 .n_init = 1,
+									 .checkpoint_every = 10,
 									 .tol = 1e-4,
 									 .device = -1,
 									 .plan_batch = 1};

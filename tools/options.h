@@ -27,9 +27,12 @@ struct tool_options {
 	enum tool_command command;
 	bool help;
 
-	const char *points;  /* X */
-	const char *start;   /* file of fit's --init or predict's centroids; NULL: none */
-	const char *weights; /* NULL: none */
+	const char *points;     /* X */
+	const char *start;      /* file of fit's --init or predict's centroids; NULL: none */
+	const char *weights;    /* NULL: none */
+	const char *checkpoint; /* NULL: none */
+	int32_t checkpoint_every;
+	bool resume;
 	const char *outputs[TOOL_OUTPUTS];
 
 	int64_t clusters; /* 0: not given */

@@ -19,9 +19,9 @@ static double now(void)
 
 /* ---- the estimate ---- */
 
-static void follow(struct tool_trend *trend, int32_t iteration, double value)
+static void follow(struct tool_trend *trend, int32_t steps, double value)
 {
-	if (iteration > 2 && value > 0 && trend->last > 0) {
+	if (steps > 2 && value > 0 && trend->last > 0) {
 		double log_ratio = log(value / trend->last);
 		trend->log_ratio += trend->log_ratio == 0 ? log_ratio : 0.2 * (log_ratio - trend->log_ratio);
 	}
@@ -46,7 +46,7 @@ static double seconds_left(const struct tool_progress *progress, const struct fk
 		left = fmin(left, iterations_to(&progress->shift, step->threshold));
 		left = fmin(left, iterations_to(&progress->changed, 0.5));
 	}
-	double of_run = left * progress->run_seconds / step->iteration;
+	double of_run = left * progress->run_seconds / progress->steps;
 	return of_run + (progress->runs - 1 - step->run) * (progress->run_seconds + of_run);
 }
 
@@ -68,7 +68,7 @@ static void describe(struct tool_progress *progress, const struct fkm_progress *
 	double milliseconds = step->seconds * 1e3;
 	int decimals = milliseconds < 10 ? 2 : milliseconds < 100 ? 1 : 0;
 	used += snprintf(line + used, size - (size_t)used, "  %6.*f ms", decimals, milliseconds);
-	if (step->iteration > 2)
+	if (progress->steps > 2)
 		snprintf(line + used, size - (size_t)used, "  %6.1f s left", seconds_left(progress, step));
 }
 
@@ -111,12 +111,14 @@ int tool_progress_step(void *user, const struct fkm_progress *step)
 	struct tool_progress *progress = user;
 	progress->iterated = true;
 	if (step->iteration == 1) {
+		progress->steps = 0;
 		progress->run_seconds = 0;
 		progress->changed = progress->shift = (struct tool_trend){0};
 	}
+	progress->steps++;
 	progress->run_seconds += step->seconds;
-	follow(&progress->changed, step->iteration, (double)step->changed);
-	follow(&progress->shift, step->iteration, step->shift);
+	follow(&progress->changed, progress->steps, (double)step->changed);
+	follow(&progress->shift, progress->steps, step->shift);
 	if (progress->stream) {
 		describe(progress, step);
 		if (!progress->live && is_worth_a_line(step->iteration))

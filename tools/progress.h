@@ -23,7 +23,8 @@ struct tool_progress {
 	bool iterated; /* at least once */
 	int32_t runs;
 	bool fixed;         /* all iterations are made */
-	double run_seconds; /* of this run's iterations so far */
+	int32_t steps;      /* iterations of this run so far, a resumed one's since then */
+	double run_seconds; /* they took */
 	struct tool_trend changed, shift;
 };
 

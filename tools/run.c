@@ -132,6 +132,7 @@ static void fill_params(struct tool_run *run)
 	params->precision = options->precision;
 	params->kernel = options->kernel;
 	params->chunk_rows = options->chunk_rows;
+	tool_checkpoint_fill(&run->checkpoint, options, params);
 }
 
 /* An array of count x each elements for the results; NULL if that is more than memory can hold. */
@@ -175,17 +176,17 @@ enum tool_exit tool_run_failed(const struct tool_run *run)
 	/* How the library's sentences begin that speak of an input. */
 	const struct {
 		const char *argument;
-		const struct tool_input *input;
-	} arguments[] = {{"points", &run->points},
-					 {"weights", &run->weights},
-					 {"the largest of weights", &run->weights},
-					 {"centroids", &run->start},
-					 {"init_centroids", &run->start}};
+		const struct tool_file *file;
+	} arguments[] = {{"points", &run->points.file},
+					 {"weights", &run->weights.file},
+					 {"the largest of weights", &run->weights.file},
+					 {"centroids", &run->start.file},
+					 {"init_centroids", &run->start.file},
+					 {"resume", &run->checkpoint.from}};
 	const char *sentence = fkm_error_message();
 	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
-		if (arguments[i].input->file.name &&
-			strncmp(sentence, arguments[i].argument, strlen(arguments[i].argument)) == 0)
-			return tool_fail(TOOL_FAILED, "%s: %s", arguments[i].input->file.name, sentence);
+		if (arguments[i].file->name && strncmp(sentence, arguments[i].argument, strlen(arguments[i].argument)) == 0)
+			return tool_fail(TOOL_FAILED, "%s: %s", arguments[i].file->name, sentence);
 	return tool_fail(TOOL_FAILED, "%s", sentence);
 }
 
@@ -197,6 +198,7 @@ enum tool_exit tool_run_open(struct tool_run *run, const struct tool_options *op
 	for (int i = 0; i < TOOL_OUTPUTS; i++)
 		if (options->outputs[i])
 			TOOL_TRY(tool_output_open(options->outputs[i], &run->outputs[i]));
+	TOOL_TRY(tool_checkpoint_open(&run->checkpoint, options));
 	TOOL_TRY(read_points(run));
 	if (options->start)
 		TOOL_TRY(read_start(run));
@@ -276,6 +278,7 @@ void tool_run_close(struct tool_run *run)
 	close_input(&run->points);
 	close_input(&run->start);
 	close_input(&run->weights);
+	tool_checkpoint_close(&run->checkpoint);
 	for (int i = 0; i < TOOL_OUTPUTS; i++)
 		tool_output_close(&run->outputs[i]);
 	*run = (struct tool_run){0};

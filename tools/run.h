@@ -4,6 +4,7 @@
 #define TOOL_RUN_H
 
 #include "array_file.h"
+#include "checkpoint.h"
 #include "convert.h"
 #include "options.h"
 #include "output.h"
@@ -17,6 +18,7 @@ struct tool_run {
 	const struct tool_options *options;
 	struct tool_output outputs[TOOL_OUTPUTS];
 	struct tool_input points, start, weights; /* zero where there is none */
+	struct tool_checkpoint checkpoint;
 	int64_t b, n, k, d;
 	struct fkm_context *context;
 	struct fkm_fit_params params;

@@ -320,6 +320,67 @@ refuses 2 "cannot both be '-'" fit - --weights -
 refuses 2 "cannot both be '-'" fit f4.npy --json - --labels -
 refuses 2 'fkm plan needs -d' plan -n 10 -k 2
 
+# ---- checkpoints ----
+make_array f4 0 30000 16 6 >many.npy
+long='many.npy -k 40 --init random --n-init 2 --max-iter 12 --tol 0 --seed 4 --threads 1'
+exits 0 "$fkm" fit $long $all --json report
+for result in labels centroids order offsets distances report; do
+	mv $result whole.$result
+done
+resumed() { # WHAT: the same results as without an interruption
+	for result in labels centroids order offsets distances; do
+		same "$1" $result whole.$result
+	done
+	for key in n_iter stop_reason inertia; do
+		holds report $key "$("$tools/json_value" whole.report $key)"
+	done
+	rm -f labels centroids order offsets distances report
+}
+exits 0 "$fkm" fit $long --checkpoint state --checkpoint-every 1 --resume --max-iter 1
+check 'a first run that is to resume says that there is nothing' grep -q '^fkm: state is not there' err
+# Killed when it has told of an iteration, for each: at that time it is about to keep it, doing so, or a little further.
+for start in 1 2; do
+	for iteration in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		text=$(printf 'start %d/2  iteration %3d ' $start $iteration)
+		rm -f state labels
+		drive -s 9 "$text" log "$fkm" fit $long $all --checkpoint state --checkpoint-every 1 >out
+		code=$?
+		[ $code -eq 0 ] && [ $start$iteration -ge 211 ] && continue # it was done before it could be killed
+		check "exit code $code after a kill" test $code -eq 137
+		check "no results after a kill at $text" test ! -e labels
+		rm -f .fkm-*
+		exits 0 "$fkm" fit $long $all --json report --checkpoint state --checkpoint-every 1 --resume
+		resumed "killed at $text"
+	done
+done
+check 'a checkpoint stays' test -s state
+drive -s 15 'iteration   3' log "$fkm" fit $long --checkpoint state --checkpoint-every 1000 >out
+code=$?
+check "exit code $code after an interrupt" test $code -eq 130
+exits 0 "$fkm" fit $long $all --json report --checkpoint state --resume
+check 'an interrupted fit goes on where it was' sh -c '! grep -q "start 1/2  iteration   [123] " err'
+resumed 'interrupted'
+exits 0 "$fkm" fit $long $all --json report --checkpoint state --resume --threads 2 --chunk-rows 999
+resumed 'another way to run'
+refuses 1 "state: resume: the checkpoint's seed is 4, this fit's 5" fit $long --checkpoint state --resume --seed 5 --labels results/l
+refuses 1 "state: resume: the checkpoint's number of points is 30000, this fit's 300" fit f4.npy -k 40 --checkpoint state --resume
+head -c 1000 state >results.state
+refuses 1 'results.state: resume: the checkpoint has 1000 bytes where' fit $long --checkpoint results.state --resume
+head -c 100 many.npy >results.state
+refuses 1 'results.state: resume: these 100 bytes are not a checkpoint' fit $long --checkpoint results.state --resume
+: >results.state
+refuses 1 'results.state: is empty' fit $long --checkpoint results.state --resume
+refuses 1 'fifo: is not a file, which a checkpoint needs' fit f4.npy --checkpoint fifo
+refuses 1 'nowhere/state: cannot be written: No such file' fit f4.npy --checkpoint nowhere/state
+refuses 2 '--resume says nothing without --checkpoint' fit f4.npy --resume
+refuses 2 '--checkpoint-every says nothing without' fit f4.npy --checkpoint-every 3
+refuses 2 "needs a file, not '-'" fit f4.npy --checkpoint -
+refuses 2 '--checkpoint: .* is the same file as --labels' fit f4.npy --labels results/l --checkpoint results/l
+refuses 2 "--checkpoint-every: '0'" fit f4.npy --checkpoint state --checkpoint-every 0
+exits 1 sh -c 'ulimit -f 4 && "$0" fit many.npy -k 40 --tol 0 -q --checkpoint results/c --checkpoint-every 1' "$fkm"
+check 'a checkpoint that cannot be written ends the fit' grep -q '^fkm: results/c: cannot be written: ' err
+no_leftovers 'a full disk'
+
 # ---- bad files ----
 outputs='--labels results/l --json results/j'
 refuses 1 'missing.npy: cannot be opened: No such file' fit missing.npy $outputs

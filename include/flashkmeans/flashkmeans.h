@@ -121,7 +121,7 @@ FKM_API enum fkm_status fkm_array_from_dlpack(const void *dl_tensor, struct fkm_
  *   of the rank's own rows   points, weights, labels, distances, order and offsets (rows counted from the rank's first)
  *   the same on every rank   init_centroids or centroids, the other parameters, the shapes but for the number of rows;
  *                            centroids, counts, inertia, n_iter and reason of the result
- *   each rank's own affair   which results it wants, and where; workspace, kernel, chunk_rows, progress, the diagnosis
+ *   each rank's own affair   which results it wants, and where; workspace, kernel, chunk_rows, progress, checkpoint, the diagnosis
  * A rank may have no rows: rows = 0, data NULL. The limits that speak of the number of points mean all ranks'. The
  * progress callbacks see the numbers of all ranks; one that ends the fit ends it on all. An error on one rank ends the
  * call on all of them with the same status and sentence. FKM_STOP_FIXED does wait, for what ranks tell each other.

@@ -51,6 +51,7 @@ needs_table() {
 		amdgpu        clang-19,lld-19,llvm-19,clang-tools-19  clang,lld,llvm,clang-tools-extra  clang,lld,llvm  clang,lld,llvm  llvm,lld
 		opencl        opencl-headers               opencl-headers      opencl-headers opencl-headers    -
 		pocl          pocl-opencl-icd,ocl-icd-libopencl1 pocl,ocl-icd  pocl,ocl-icd -                   -
+		mpi           openmpi-bin,libopenmpi-dev   openmpi,openmpi-devel openmpi  openmpi,openmpi-dev  open-mpi
 		oclgrind      oclgrind                     -                   -           -                    -
 	TABLE
 }
@@ -107,6 +108,7 @@ int main(void) { return 0; }' "${CC:-cc}" ;;
 #include <CL/cl.h>
 int main(void) { return 0; }' "${CC:-cc}" ;;
 	pocl) cat /etc/OpenCL/vendors/*.icd 2>/dev/null | grep -q pocl ;;
+	mpi) command -v mpicc >/dev/null && command -v mpirun >/dev/null ;;
 	oclgrind) command -v oclgrind >/dev/null ;;
 	*) die "unknown need: $1" ;;
 	esac

@@ -18,10 +18,11 @@ const char *tool_element_name(enum tool_element element);
 /* An array within the bytes of a file. The whole of it has been checked to lie inside. */
 struct tool_array {
 	enum tool_element element;
-	bool fortran;              /* first index varies fastest; else the last one */
-	int dims;                  /* 1 to 3 */
-	int64_t shape[3];          /* dims of them; the product times the element size fits an int64_t */
-	int64_t row_bytes;         /* from one row (last dimension) to the next; C order only */
+	bool fortran;      /* first index varies fastest; else the last one */
+	int dims;          /* 1 to 3 */
+	int64_t shape[3];  /* dims of them; the product times the element size fits an int64_t */
+	int64_t row_bytes; /* from one row (last dimension) to the next; C order only */
+	bool prefixed;     /* before each row there is its dimension, an int32; of all rows but the first unchecked */
 	const unsigned char *data; /* the first element; need not be aligned */
 };
 

@@ -24,9 +24,11 @@ static void print_device(const struct fkm_device_info *info)
 	putchar('\n');
 }
 
-enum tool_exit tool_devices(const struct tool_options *options)
+enum tool_exit tool_devices(const struct tool_options *options, struct tool_ranks *ranks)
 {
 	(void)options;
+	if (ranks->rank > 0)
+		return TOOL_OK;
 	int32_t count = 0, capacity = 0;
 	struct fkm_device_info *infos = NULL;
 	enum fkm_status status = fkm_device_list(NULL, 0, &count);

@@ -28,10 +28,13 @@ static enum fkm_status describe(struct fkm_context *context, const struct tool_o
 	return fkm_plan_describe(context, &points, &params, text, capacity, needed);
 }
 
-enum tool_exit tool_plan(const struct tool_options *options)
+enum tool_exit tool_plan(const struct tool_options *options, struct tool_ranks *ranks)
 {
+	const struct tool_ranks alone = {.size = 1, .local_size = 1};
 	struct fkm_context *context;
-	TOOL_TRY(tool_open_context(options, &context));
+	if (ranks->rank > 0)
+		return TOOL_OK;
+	TOOL_TRY(tool_open_context(options, &alone, &context));
 	size_t needed = 0;
 	char *text = NULL;
 	enum fkm_status status = describe(context, options, NULL, 0, &needed);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vecs.h"
+
 /* Rows converted at a time in Fortran order, so that a cache line of a column is used whole. */
 enum { FORTRAN_ROWS = 64 };
 
@@ -145,9 +147,9 @@ static enum tool_exit too_large(const struct tool_file *file, const struct fkm_a
 					 value, where, row, column, tool_dtype_name(dtype));
 }
 
-/* Rounds all of the file's array into to, which is packed; shape gives the dimensions. */
-static enum tool_exit convert(const struct tool_file *file, const struct fkm_array *shape, enum fkm_dtype dtype,
-							  unsigned char *to)
+/* Rounds those rows of each problem in the file's array into to, which is packed; shape gives the dimensions. */
+static enum tool_exit convert(const struct tool_file *file, const struct fkm_array *shape, struct tool_rows part,
+							  enum fkm_dtype dtype, unsigned char *to)
 {
 	const struct tool_array *array = &file->array;
 	int64_t element = (int64_t)tool_element_bytes(array->element);
@@ -166,9 +168,10 @@ static enum tool_exit convert(const struct tool_file *file, const struct fkm_arr
 		block && column ? TOOL_OK : tool_fail(TOOL_FAILED, "%s: no memory left to convert it", file->name);
 
 	for (int64_t p = 0; p < batch && code == TOOL_OK; p++) {
-		for (int64_t first = 0; first < rows && code == TOOL_OK; first += block_rows) {
+		const int64_t end = part.first + part.count;
+		for (int64_t first = part.first; first < end && code == TOOL_OK; first += block_rows) {
 			const unsigned char *from = array->data + p * batch_step + first * row_step;
-			int64_t count = rows - first < block_rows ? rows - first : block_rows;
+			int64_t count = end - first < block_rows ? end - first : block_rows;
 			if (array->fortran) {
 				for (int64_t j = 0; j < dims; j++) {
 					decode(array->element, from + j * column_step, row_step, count, column);
@@ -190,7 +193,7 @@ static enum tool_exit convert(const struct tool_file *file, const struct fkm_arr
 }
 
 enum tool_exit tool_matrix_make(const struct tool_file *file, enum tool_layout layout, enum fkm_dtype dtype,
-								struct tool_matrix *matrix)
+								const struct tool_ranks *ranks, struct tool_matrix *matrix)
 {
 	const struct tool_array *array = &file->array;
 	int least = layout == TOOL_MATRIX ? 2 : 1;
@@ -205,26 +208,36 @@ enum tool_exit tool_matrix_make(const struct tool_file *file, enum tool_layout l
 							 .batch = is_batch ? array->shape[0] : 1,
 							 .rows = shape[0],
 							 .dims = layout == TOOL_MATRIX ? shape[1] : 1};
+	const struct tool_rows all = {0, made.rows}, part = ranks ? tool_ranks_share(ranks, made.rows) : all;
 	size_t bytes = dtype_bytes(dtype);
+	if (array->prefixed)
+		TOOL_TRY(tool_vecs_check(file->name, array, part));
 	bool same = dtype != FKM_BF16 && tool_exact_dtype(array->element) == dtype &&
 				tool_element_bytes(array->element) == bytes && !array->fortran;
 	if (same && (uintptr_t)array->data % bytes == 0 && array->row_bytes % (int64_t)bytes == 0) {
-		made.data = array->data;
 		if (layout == TOOL_MATRIX)
 			made.row_stride = array->row_bytes / (int64_t)bytes;
-	} else {
-		if (made.batch * made.rows > INT64_MAX / (int64_t)bytes / made.dims)
+		const int64_t row_stride = layout == TOOL_MATRIX ? made.row_stride : 1;
+		made.batch_stride = made.rows * row_stride;
+		made.data = array->data + (size_t)(part.first * row_stride) * bytes;
+	} else if (part.count > 0) {
+		if (made.batch * part.count > INT64_MAX / (int64_t)bytes / made.dims)
 			return tool_fail(TOOL_FAILED, "%s: is too large to convert", file->name);
-		matrix->owned = malloc((size_t)(made.batch * made.rows * made.dims) * bytes);
+		matrix->owned = malloc((size_t)(made.batch * part.count * made.dims) * bytes);
 		if (!matrix->owned)
 			return tool_fail(TOOL_FAILED, "%s: no memory left to convert it to %s", file->name, tool_dtype_name(dtype));
-		enum tool_exit code = convert(file, &made, dtype, matrix->owned);
+		enum tool_exit code = convert(file, &made, part, dtype, matrix->owned);
 		if (code != TOOL_OK) {
 			tool_matrix_free(matrix);
 			return code;
 		}
 		made.data = matrix->owned;
 	}
+	matrix->all_rows = made.rows;
+	matrix->rows = part;
+	made.rows = part.count;
+	if (part.count == 0)
+		made.data = NULL;
 	matrix->array = made;
 	return TOOL_OK;
 }

@@ -5,6 +5,7 @@
 
 #include "array_file.h"
 #include "flashkmeans/flashkmeans.h"
+#include "ranks.h"
 
 /* The dtype that holds every value of an element exactly. */
 enum fkm_dtype tool_exact_dtype(enum tool_element element);
@@ -21,17 +22,19 @@ enum tool_layout {
 };
 
 struct tool_matrix {
-	struct fkm_array array;
-	void *owned; /* NULL if the file is used in place */
+	struct fkm_array array; /* of this rank's rows */
+	struct tool_rows rows;  /* which those are */
+	int64_t all_rows;       /* how many there are */
+	void *owned;            /* NULL if the file is used in place */
 };
 
 /*
- * Makes the array of a file available in dtype: in place if it already is what the library takes, else as a packed
- * copy, rounded to nearest even. A finite value that rounds to infinity is an error that names its row and column. The
+ * Makes this rank's rows (ranks NULL: all) of a file's array available in dtype: in place if they already are what the
+ * library takes, else as a packed copy, rounded to nearest even. Of the others nothing is read. A finite value that rounds to infinity is an error that names its row and column. The
  * file must stay open. On failure *matrix is zero.
  */
 enum tool_exit tool_matrix_make(const struct tool_file *file, enum tool_layout layout, enum fkm_dtype dtype,
-								struct tool_matrix *matrix);
+								const struct tool_ranks *ranks, struct tool_matrix *matrix);
 void tool_matrix_free(struct tool_matrix *matrix); /* a zero struct is allowed */
 
 /* binary16 and bfloat16 as bits; from a double rounded once, to nearest even. */

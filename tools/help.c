@@ -24,6 +24,11 @@ const char tool_help[] = "usage: fkm fit X [option ...]          cluster the poi
 	"  --chunk-rows N           points handled at a time\n"                                                            \
 	"  -v, --verbose            say how the backend was chosen\n"
 
+#define RANK_OPTIONS                                                                                                   \
+	"Several processes, started by mpirun or the like, each of which reads its rows of the files\n"                    \
+	"  --time-limit SECONDS     that they wait for each other (default: 600; 0: for ever)\n"                           \
+	"\n"
+
 static const char fit_help[] =
 	"usage: fkm fit X [option ...]\n"
 	"\n"
@@ -55,7 +60,7 @@ static const char fit_help[] =
 	"  --distances FILE         .npy, f8: squared distance of each point to its centroid\n"
 	"  --json FILE              the report\n"
 	"  -q, --quiet              no progress and no notes\n"
-	"\n" RUN_OPTIONS;
+	"\n" RANK_OPTIONS RUN_OPTIONS;
 
 static const char predict_help[] =
 	"usage: fkm predict X C [option ...]\n"
@@ -71,7 +76,7 @@ static const char predict_help[] =
 	"  --distances FILE         .npy, f8: squared distance of each point to its centroid\n"
 	"  --json FILE              the report\n"
 	"  -q, --quiet              no notes\n"
-	"\n" RUN_OPTIONS;
+	"\n" RANK_OPTIONS RUN_OPTIONS;
 
 static const char devices_help[] = "usage: fkm devices\n"
 								   "\n"

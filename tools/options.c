@@ -44,6 +44,7 @@ enum option_id {
 	RESUME,
 	SEED,
 	THREADS,
+	TIME_LIMIT,
 	TOL,
 	WEIGHTED,
 	WEIGHTS,
@@ -89,6 +90,7 @@ static const struct definition {
 	{"resume", no_argument, RESUME, FIT},
 	{"seed", required_argument, SEED, FIT},
 	{"threads", required_argument, THREADS, RUN | PLAN},
+	{"time-limit", required_argument, TIME_LIMIT, RUN},
 	{"tol", required_argument, TOL, FIT},
 	{"verbose", no_argument, VERBOSE, RUN | PLAN},
 	{"weighted", no_argument, WEIGHTED, PLAN},
@@ -325,6 +327,8 @@ static enum tool_exit take_option(int id, const char *text, struct tool_options 
 		return parse_seed(text, &options->seed);
 	case THREADS:
 		return parse_int32(id, text, 1, &options->threads);
+	case TIME_LIMIT:
+		return parse_tolerance(id, text, &options->time_limit);
 	case TOL:
 		return parse_tolerance(id, text, &options->tol);
 	case VERBOSE:
@@ -470,6 +474,7 @@ enum tool_exit tool_options_parse(enum tool_command command, int argc, char **ar
 									 .checkpoint_every = 10,
 									 .tol = 1e-4,
 									 .device = -1,
+									 .time_limit = 600,
 									 .plan_batch = 1};
 	struct option known[DEFINITIONS + 1] = {0};
 	char letters[2 * DEFINITIONS + 2] = ":";

@@ -57,6 +57,7 @@ struct tool_options {
 	const char *kernel;
 	int64_t chunk_rows;
 	int64_t max_memory;
+	double time_limit; /* seconds that a rank waits for the others; 0: for ever */
 	bool quiet, verbose;
 
 	int64_t plan_points, plan_dims, plan_batch;

@@ -114,6 +114,32 @@ enum tool_exit tool_output_write(struct tool_output *output, const void *bytes, 
 	return TOOL_OK;
 }
 
+enum tool_exit tool_output_write_at(struct tool_output *output, const void *bytes, size_t size, int64_t offset)
+{
+	const char *next = bytes;
+	while (size > 0) {
+		ssize_t written = pwrite(output->fd, next, size < SSIZE_MAX ? size : SSIZE_MAX, (off_t)offset);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return cannot(output, "written");
+		next += written;
+		offset += written;
+		size -= (size_t)written;
+	}
+	return TOOL_OK;
+}
+
+enum tool_exit tool_output_join(const char *name, const char *temporary, struct tool_output *output)
+{
+	*output = (struct tool_output){.name = name, .joined = true, .fd = open(temporary, O_WRONLY | O_CLOEXEC)};
+	if (output->fd >= 0)
+		return TOOL_OK;
+	const enum tool_exit code = cannot(output, "written by all processes");
+	*output = (struct tool_output){0};
+	return code;
+}
+
 enum tool_exit tool_output_npy(struct tool_output *output, const char *type, size_t element_bytes, int dims,
 							   const int64_t *shape, const void *data)
 {
@@ -127,7 +153,7 @@ enum tool_exit tool_output_npy(struct tool_output *output, const char *type, siz
 
 enum tool_exit tool_output_sync(struct tool_output *output)
 {
-	return output->temporary && fsync(output->fd) != 0 ? cannot(output, "written") : TOOL_OK;
+	return (output->temporary || output->joined) && fsync(output->fd) != 0 ? cannot(output, "written") : TOOL_OK;
 }
 
 enum tool_exit tool_output_commit(struct tool_output *output)

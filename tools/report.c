@@ -143,6 +143,8 @@ void tool_report_table(const struct tool_run *run, FILE *stream)
 	fprintf(stream, "backend      %s: %s", fkm_context_backend(run->context), fkm_context_device(run->context));
 	if (diagnosis->threads > 0)
 		fprintf(stream, ", %" PRId32 " thread%s", diagnosis->threads, diagnosis->threads == 1 ? "" : "s");
+	if (run->ranks->size > 1)
+		fprintf(stream, "; %" PRId32 " processes", run->ranks->size);
 	fprintf(stream, "\nkernel       %s, tile %s\nworkspace    %s\n", diagnosis->kernel, diagnosis->tile, workspace);
 	print_seconds(&diagnosis->seconds, stream);
 }
@@ -204,6 +206,7 @@ enum tool_exit tool_report_json(const struct tool_run *run, struct tool_output *
 	tool_json_string(&json, "backend", fkm_context_backend(run->context));
 	tool_json_string(&json, "device", fkm_context_device(run->context));
 	tool_json_integer(&json, "threads", diagnosis->threads);
+	tool_json_integer(&json, "ranks", run->ranks->size);
 	tool_json_string(&json, "kernel", diagnosis->kernel);
 	tool_json_string(&json, "tile", diagnosis->tile);
 	tool_json_bool(&json, "fused", diagnosis->fused != 0);

@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "parts.h"
 #include "report.h"
+#include "share.h"
 #include "signals.h"
 
 /* ---- inputs ---- */
@@ -21,9 +24,10 @@ static enum tool_exit read_points(struct tool_run *run)
 	if (!tool_dtype_holds(dtype, element))
 		tool_note("%s holds %s; its values are rounded to %s", points->file.name, tool_element_name(element),
 				  tool_dtype_name(dtype));
-	TOOL_TRY(tool_matrix_make(&points->file, TOOL_MATRIX, dtype, &points->matrix));
+	TOOL_TRY(tool_matrix_make(&points->file, TOOL_MATRIX, dtype, run->ranks, &points->matrix));
 	run->b = points->matrix.array.batch;
-	run->n = points->matrix.array.rows;
+	run->n = points->matrix.all_rows;
+	run->rows = points->matrix.rows;
 	run->d = points->matrix.array.dims;
 	return TOOL_OK;
 }
@@ -42,7 +46,8 @@ static enum tool_exit read_start(struct tool_run *run)
 {
 	struct tool_input *start = &run->start;
 	TOOL_TRY(tool_file_open(run->options->start, &start->file));
-	TOOL_TRY(tool_matrix_make(&start->file, TOOL_MATRIX, tool_exact_dtype(start->file.array.element), &start->matrix));
+	TOOL_TRY(
+		tool_matrix_make(&start->file, TOOL_MATRIX, tool_exact_dtype(start->file.array.element), NULL, &start->matrix));
 	const struct fkm_array *array = &start->matrix.array;
 	if (array->dims != run->d)
 		return tool_fail(TOOL_FAILED, "%s: has rows of %" PRId64 " dimensions, but the points of %s have %" PRId64,
@@ -61,10 +66,10 @@ static enum tool_exit read_weights(struct tool_run *run)
 	if (element != TOOL_F4 && element != TOOL_F8)
 		return tool_fail(TOOL_FAILED, "%s: holds type %s; weights are f4 or f8", weights->file.name,
 						 tool_element_name(element));
-	TOOL_TRY(tool_matrix_make(&weights->file, TOOL_COLUMN, tool_exact_dtype(element), &weights->matrix));
-	if (weights->matrix.array.rows != run->n)
+	TOOL_TRY(tool_matrix_make(&weights->file, TOOL_COLUMN, tool_exact_dtype(element), run->ranks, &weights->matrix));
+	if (weights->matrix.all_rows != run->n)
 		return tool_fail(TOOL_FAILED, "%s: has %" PRId64 " weights, but %s has %" PRId64 " points", weights->file.name,
-						 weights->matrix.array.rows, run->points.file.name, run->n);
+						 weights->matrix.all_rows, run->points.file.name, run->n);
 	return check_batch(run, weights);
 }
 
@@ -85,6 +90,52 @@ static enum tool_exit choose_clusters(struct tool_run *run)
 	return TOOL_OK;
 }
 
+/* That every process can read it. */
+static enum tool_exit check_shared(const char *name)
+{
+	struct stat status;
+	if (!name || (stat(name, &status) != 0 && strcmp(name, "-") != 0)) /* which opening it will tell */
+		return TOOL_OK;
+	if (strcmp(name, "-") == 0 || !S_ISREG(status.st_mode))
+		return tool_fail(TOOL_FAILED, "%s: is no file that several processes can read", name);
+	return TOOL_OK;
+}
+
+static enum tool_exit read_inputs(struct tool_run *run)
+{
+	const struct tool_options *options = run->options;
+	const char *const names[] = {options->points, options->start, options->weights};
+	for (int i = 0; i < 3 && run->ranks->size > 1; i++)
+		TOOL_TRY(check_shared(names[i]));
+	TOOL_TRY(read_points(run));
+	if (options->start)
+		TOOL_TRY(read_start(run));
+	if (options->weights)
+		TOOL_TRY(read_weights(run));
+	return choose_clusters(run);
+}
+
+/* ---- outputs ---- */
+
+/* Results of which each rank has those of its rows. */
+static bool is_shared(enum tool_output_kind kind)
+{
+	return kind == TOOL_LABELS || kind == TOOL_ORDER || kind == TOOL_DISTANCES;
+}
+
+static enum tool_exit open_outputs(struct tool_run *run)
+{
+	for (int i = 0; i < TOOL_OUTPUTS && run->ranks->rank == 0; i++) {
+		struct tool_output *output = &run->outputs[i];
+		if (!run->options->outputs[i])
+			continue;
+		TOOL_TRY(tool_output_open(run->options->outputs[i], output));
+		if (run->ranks->size > 1 && is_shared((enum tool_output_kind)i) && !output->temporary)
+			return tool_fail(TOOL_FAILED, "%s: is no file that several processes can write", output->name);
+	}
+	return TOOL_OK;
+}
+
 /* ---- the library ---- */
 
 static void print_log(void *user, enum fkm_log_level level, const char *line)
@@ -93,7 +144,8 @@ static void print_log(void *user, enum fkm_log_level level, const char *line)
 	tool_note(level == FKM_LOG_WARNING ? "warning: %s" : "%s", line);
 }
 
-enum tool_exit tool_open_context(const struct tool_options *options, struct fkm_context **context)
+enum tool_exit tool_open_context(const struct tool_options *options, const struct tool_ranks *ranks,
+								 struct fkm_context **context)
 {
 	struct fkm_context_params params;
 	fkm_context_params_init(&params);
@@ -104,6 +156,9 @@ enum tool_exit tool_open_context(const struct tool_options *options, struct fkm_
 	params.device_count = options->device_count;
 	params.threads = options->threads;
 	params.memory_budget_bytes = options->max_memory;
+	params.communicator = ranks->communicator;
+	if (ranks->local_size > 1)
+		TOOL_TRY(tool_share_machine(ranks, &params));
 	params.log = print_log;
 	params.log_level = options->verbose ? FKM_LOG_INFO : FKM_LOG_WARNING;
 	if (fkm_context_create(&params, context) != FKM_OK)
@@ -138,6 +193,8 @@ static void fill_params(struct tool_run *run)
 /* An array of count x each elements for the results; NULL if that is more than memory can hold. */
 static void *allocate(int64_t count, int64_t each, size_t element_bytes)
 {
+	if (each == 0) /* of a rank without rows */
+		each = 1;
 	if (count > INT64_MAX / each || (uint64_t)(count * each) > SIZE_MAX / element_bytes)
 		return NULL;
 	return calloc((size_t)(count * each), element_bytes);
@@ -159,19 +216,26 @@ static enum tool_exit make_results(struct tool_run *run)
 	good &= !fits || (result->n_iter = allocate(run->b, 1, sizeof *result->n_iter)) != NULL;
 	good &= !fits || (result->reason = allocate(run->b, 1, sizeof *result->reason)) != NULL;
 	if (wanted[TOOL_LABELS])
-		good &= (result->labels = allocate(run->b, run->n, sizeof *result->labels)) != NULL;
+		good &= (result->labels = allocate(run->b, run->rows.count, sizeof *result->labels)) != NULL;
 	if (wanted[TOOL_CENTROIDS])
 		good &= (result->centroids = allocate(run->b, centroid_values, sizeof(double))) != NULL;
 	if (lists)
-		good &= (result->order = allocate(run->b, run->n, sizeof *result->order)) != NULL;
+		good &= (result->order = allocate(run->b, run->rows.count, sizeof *result->order)) != NULL;
 	if (lists)
 		good &= (result->offsets = allocate(run->b, run->k + 1, sizeof *result->offsets)) != NULL;
 	if (wanted[TOOL_DISTANCES])
-		good &= (result->distances = allocate(run->b, run->n, sizeof *result->distances)) != NULL;
+		good &= (result->distances = allocate(run->b, run->rows.count, sizeof *result->distances)) != NULL;
 	return good ? TOOL_OK : tool_fail(TOOL_FAILED, "no memory left for the results");
 }
 
-enum tool_exit tool_run_failed(const struct tool_run *run)
+/* Without "rank R of S: ", which the library puts before what failed on one of several. */
+static const char *skip_rank(const char *sentence)
+{
+	int rank, ranks, length = 0;
+	return sscanf(sentence, "rank %d of %d: %n", &rank, &ranks, &length) == 2 ? sentence + length : sentence;
+}
+
+enum tool_exit tool_run_failed(struct tool_run *run, enum fkm_status status)
 {
 	/* How the library's sentences begin that speak of an input. */
 	const struct {
@@ -183,31 +247,37 @@ enum tool_exit tool_run_failed(const struct tool_run *run)
 					 {"centroids", &run->start.file},
 					 {"init_centroids", &run->start.file},
 					 {"resume", &run->checkpoint.from}};
-	const char *sentence = fkm_error_message();
+	const char *sentence = fkm_error_message(), *own = skip_rank(sentence);
+	if (status == FKM_ERROR_COMMUNICATOR)
+		run->ranks->broken = true;
 	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
-		if (arguments[i].file->name && strncmp(sentence, arguments[i].argument, strlen(arguments[i].argument)) == 0)
-			return tool_fail(TOOL_FAILED, "%s: %s", arguments[i].file->name, sentence);
+		if (arguments[i].file->name && strncmp(own, arguments[i].argument, strlen(arguments[i].argument)) == 0)
+			return tool_fail(TOOL_FAILED, "%s: %s", arguments[i].file->name, own);
 	return tool_fail(TOOL_FAILED, "%s", sentence);
 }
 
 /* ---- the whole ---- */
 
-enum tool_exit tool_run_open(struct tool_run *run, const struct tool_options *options)
+/* What each rank does by itself before any computing. */
+static enum tool_exit open_files(struct tool_run *run)
 {
-	*run = (struct tool_run){.options = options};
-	for (int i = 0; i < TOOL_OUTPUTS; i++)
-		if (options->outputs[i])
-			TOOL_TRY(tool_output_open(options->outputs[i], &run->outputs[i]));
-	TOOL_TRY(tool_checkpoint_open(&run->checkpoint, options));
-	TOOL_TRY(read_points(run));
-	if (options->start)
-		TOOL_TRY(read_start(run));
-	if (options->weights)
-		TOOL_TRY(read_weights(run));
-	TOOL_TRY(choose_clusters(run));
-	TOOL_TRY(tool_open_context(options, &run->context));
+	TOOL_TRY(open_outputs(run));
+	TOOL_TRY(tool_checkpoint_open(&run->checkpoint, run->options));
+	return read_inputs(run);
+}
+
+static enum tool_exit open_library(struct tool_run *run)
+{
+	TOOL_TRY(tool_open_context(run->options, run->ranks, &run->context));
 	fill_params(run);
 	return make_results(run);
+}
+
+enum tool_exit tool_run_open(struct tool_run *run, const struct tool_options *options, struct tool_ranks *ranks)
+{
+	*run = (struct tool_run){.options = options, .ranks = ranks};
+	TOOL_TRY(tool_ranks_agree(ranks, open_files(run)));
+	return tool_ranks_agree(ranks, open_library(run));
 }
 
 static enum tool_exit write_results(struct tool_run *run)
@@ -232,27 +302,66 @@ static enum tool_exit write_results(struct tool_run *run)
 		struct tool_output *output = &run->outputs[arrays[i].kind];
 		int64_t shape[3] = {run->b, arrays[i].rows, arrays[i].columns};
 		int dims = arrays[i].columns ? 3 : 2;
-		if (output->name)
+		if (output->name && (run->ranks->size == 1 || !is_shared(arrays[i].kind)))
 			TOOL_TRY(tool_output_npy(output, arrays[i].type, arrays[i].bytes, is_batch ? dims : dims - 1,
 									 is_batch ? shape : shape + 1, arrays[i].data));
 	}
+	return run->outputs[TOOL_JSON].name ? tool_report_json(run, &run->outputs[TOOL_JSON]) : TOOL_OK;
+}
+
+/* What all ranks write. */
+static enum tool_exit write_parts(struct tool_run *run)
+{
+	const char *const *names = run->options->outputs;
+	struct fkm_fit_result *result = &run->result;
+	struct tool_parts parts = {
+		.b = run->b, .n = run->n, .is_batch = run->points.file.array.dims == 3, .rows = run->rows};
+	for (int i = 0; i < TOOL_OUTPUTS; i++)
+		if (names[i] && is_shared((enum tool_output_kind)i))
+			TOOL_TRY(tool_ranks_agree(run->ranks, tool_parts_join(run->ranks, &run->outputs[i], names[i])));
+	if (names[TOOL_LABELS]) {
+		parts.type = "<i4";
+		parts.bytes = 4;
+		TOOL_TRY(tool_parts_rows(run->ranks, &run->outputs[TOOL_LABELS], &parts, result->labels));
+	}
+	if (names[TOOL_DISTANCES]) {
+		parts.type = "<f8";
+		parts.bytes = 8;
+		TOOL_TRY(tool_parts_rows(run->ranks, &run->outputs[TOOL_DISTANCES], &parts, result->distances));
+	}
+	parts.type = "<i8";
+	parts.bytes = 8;
+	if (!result->order)
+		return TOOL_OK;
+	return tool_parts_lists(run->ranks, &run->outputs[TOOL_ORDER], &parts, run->k, result->counts,
+							names[TOOL_ORDER] ? result->order : NULL, result->offsets);
+}
+
+static enum tool_exit sync_outputs(struct tool_run *run)
+{
+	for (int i = 0; i < TOOL_OUTPUTS; i++)
+		TOOL_TRY(tool_output_sync(&run->outputs[i]));
+	return TOOL_OK;
+}
+
+static enum tool_exit commit_outputs(struct tool_run *run)
+{
+	for (int i = 0; i < TOOL_OUTPUTS; i++)
+		TOOL_TRY(tool_output_commit(&run->outputs[i]));
 	return TOOL_OK;
 }
 
 enum tool_exit tool_run_finish(struct tool_run *run)
 {
+	if (run->ranks->size > 1)
+		TOOL_TRY(write_parts(run));
+	TOOL_TRY(tool_ranks_agree(run->ranks, run->ranks->rank == 0 ? write_results(run) : TOOL_OK));
+	TOOL_TRY(tool_ranks_agree(run->ranks, sync_outputs(run)));
+	TOOL_TRY(tool_ranks_agree(run->ranks, commit_outputs(run)));
 	bool stdout_is_taken = false;
-	TOOL_TRY(write_results(run));
-	if (run->outputs[TOOL_JSON].name)
-		TOOL_TRY(tool_report_json(run, &run->outputs[TOOL_JSON]));
-	for (int i = 0; i < TOOL_OUTPUTS; i++) {
-		TOOL_TRY(tool_output_sync(&run->outputs[i]));
-		if (run->outputs[i].name && strcmp(run->outputs[i].name, "-") == 0)
-			stdout_is_taken = true;
-	}
 	for (int i = 0; i < TOOL_OUTPUTS; i++)
-		TOOL_TRY(tool_output_commit(&run->outputs[i]));
-	if (!stdout_is_taken)
+		stdout_is_taken |= run->options->outputs[i] && strcmp(run->options->outputs[i], "-") == 0;
+	if (!stdout_is_taken && run->ranks->rank == 0)
 		tool_report_table(run, stdout);
 	return TOOL_OK;
 }

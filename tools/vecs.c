@@ -11,10 +11,23 @@ static int32_t dimension_at(const unsigned char *row)
 	return dimension;
 }
 
+enum { PREFIX = sizeof(int32_t) };
+
+enum tool_exit tool_vecs_check(const char *name, const struct tool_array *array, struct tool_rows rows)
+{
+	const int32_t dimension = (int32_t)array->shape[1];
+	for (int64_t i = rows.first; i < rows.first + rows.count; i++) {
+		int32_t other = dimension_at(array->data - PREFIX + i * array->row_bytes);
+		if (other != dimension)
+			return tool_fail(TOOL_FAILED, "%s: row %" PRId64 " has dimension %" PRId32 ", but row 0 has %" PRId32, name,
+							 i, other, dimension);
+	}
+	return TOOL_OK;
+}
+
 enum tool_exit tool_vecs_parse(const char *name, const void *bytes, size_t size, enum tool_element element,
 							   struct tool_array *array)
 {
-	enum { PREFIX = sizeof(int32_t) };
 	const unsigned char *start = bytes;
 	*array = (struct tool_array){0};
 	if (size < PREFIX)
@@ -24,15 +37,16 @@ enum tool_exit tool_vecs_parse(const char *name, const void *bytes, size_t size,
 		return tool_fail(TOOL_FAILED, "%s: its first row has dimension %" PRId32, name, dimension);
 	int64_t row_bytes = PREFIX + dimension * (int64_t)tool_element_bytes(element);
 	int64_t rows = (int64_t)size / row_bytes;
-	for (int64_t i = 0; i < rows; i++) {
-		int32_t other = dimension_at(start + i * row_bytes);
-		if (other != dimension)
-			return tool_fail(TOOL_FAILED, "%s: row %" PRId64 " has dimension %" PRId32 ", but row 0 has %" PRId32, name,
-							 i, other, dimension);
-	}
-	if ((int64_t)size % row_bytes != 0)
+	const struct tool_array found = {.element = element,
+									 .dims = 2,
+									 .shape = {rows, dimension},
+									 .row_bytes = row_bytes,
+									 .prefixed = true,
+									 .data = start + PREFIX};
+	if ((int64_t)size % row_bytes != 0) { /* perhaps because a row is of another dimension */
+		TOOL_TRY(tool_vecs_check(name, &found, (struct tool_rows){0, rows}));
 		return tool_fail(TOOL_FAILED, "%s: is truncated: it ends within row %" PRId64, name, rows);
-	*array = (struct tool_array){
-		.element = element, .dims = 2, .shape = {rows, dimension}, .row_bytes = row_bytes, .data = start + PREFIX};
+	}
+	*array = found;
 	return TOOL_OK;
 }

@@ -64,7 +64,8 @@ static void bf16_rounding(void **state)
 static double element_of(const struct fkm_array *array, int64_t p, int64_t i, int64_t j)
 {
 	int64_t row_stride = array->row_stride ? array->row_stride : array->dims;
-	int64_t index = (p * array->rows + i) * row_stride + j;
+	int64_t batch_stride = array->batch_stride ? array->batch_stride : array->rows * row_stride;
+	int64_t index = p * batch_stride + i * row_stride + j;
 	switch (array->dtype) {
 	case FKM_F16:
 		return tool_f16_value(((const uint16_t *)array->data)[index]);
@@ -131,7 +132,7 @@ static void every_conversion(void **state)
 											   .data = data}};
 			for (size_t t = 0; t < sizeof dtypes / sizeof *dtypes; t++) {
 				struct tool_matrix matrix;
-				assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, dtypes[t], &matrix), TOOL_OK);
+				assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, dtypes[t], NULL, &matrix), TOOL_OK);
 				assert_int_equal(matrix.array.batch, b);
 				assert_int_equal(matrix.array.rows, N);
 				assert_int_equal(matrix.array.dims, D);
@@ -163,11 +164,11 @@ static void rows_apart(void **state)
 									   .row_bytes = 12,
 									   .data = (const unsigned char *)(values + 1)}};
 	struct tool_matrix matrix;
-	assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, FKM_F32, &matrix), TOOL_OK);
+	assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, FKM_F32, NULL, &matrix), TOOL_OK);
 	assert_null(matrix.owned);
 	assert_ptr_equal(matrix.array.data, values + 1);
 	assert_int_equal(matrix.array.row_stride, 3);
-	assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, FKM_F16, &matrix), TOOL_OK);
+	assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, FKM_F16, NULL, &matrix), TOOL_OK);
 	assert_non_null(matrix.owned);
 	assert_true(element_of(&matrix.array, 0, 1, 0) == 3);
 	assert_true(element_of(&matrix.array, 0, 1, 1) == 4);
@@ -182,12 +183,12 @@ static void too_large(void **state)
 		.name = "file",
 		.array = {.element = TOOL_F8, .dims = 3, .shape = {3, 1, 2}, .row_bytes = 16, .data = (unsigned char *)values}};
 	struct tool_matrix matrix;
-	assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, FKM_F32, &matrix), TOOL_FAILED);
+	assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, FKM_F32, NULL, &matrix), TOOL_FAILED);
 	assert_string_equal(tool_failure(), "file: -1e+39 at problem 2, row 0, column 0 is too large for f32");
 	assert_null(matrix.owned);
 	/* what is not finite is for the library to tell */
 	values[4] = values[5] = 0;
-	assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, FKM_F32, &matrix), TOOL_OK);
+	assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, FKM_F32, NULL, &matrix), TOOL_OK);
 	assert_true(isinf(element_of(&matrix.array, 0, 0, 1)));
 	assert_true(isnan(element_of(&matrix.array, 1, 0, 0)));
 	tool_matrix_free(&matrix);
@@ -201,7 +202,7 @@ static void columns(void **state)
 		.name = "file",
 		.array = {.element = TOOL_F8, .fortran = true, .dims = 2, .shape = {2, 3}, .data = (unsigned char *)values}};
 	struct tool_matrix matrix;
-	assert_int_equal(tool_matrix_make(&file, TOOL_COLUMN, FKM_F64, &matrix), TOOL_OK);
+	assert_int_equal(tool_matrix_make(&file, TOOL_COLUMN, FKM_F64, NULL, &matrix), TOOL_OK);
 	assert_int_equal(matrix.array.batch, 2);
 	assert_int_equal(matrix.array.rows, 3);
 	assert_int_equal(matrix.array.dims, 1);
@@ -209,15 +210,65 @@ static void columns(void **state)
 	assert_memory_equal(matrix.array.data, transposed, sizeof transposed);
 	tool_matrix_free(&matrix);
 	file.array.dims = 3;
-	assert_int_equal(tool_matrix_make(&file, TOOL_COLUMN, FKM_F64, &matrix), TOOL_FAILED);
+	assert_int_equal(tool_matrix_make(&file, TOOL_COLUMN, FKM_F64, NULL, &matrix), TOOL_FAILED);
 	file.array.dims = 1;
-	assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, FKM_F64, &matrix), TOOL_FAILED);
+	assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, FKM_F64, NULL, &matrix), TOOL_FAILED);
+}
+
+/* The rows of several ranks, put together, are those of one; what is used in place stays there. */
+static void shares(void **state)
+{
+	(void)state;
+	enum { B = 2, N = 67, D = 3 };
+	double values[B * N * D];
+	for (int i = 0; i < B * N * D; i++)
+		values[i] = i;
+	for (int fortran = 0; fortran < 2; fortran++) {
+		for (int copied = 0; copied < 2; copied++) {
+			const struct tool_file file = {.name = "file",
+										   .array = {.element = TOOL_F8,
+													 .fortran = fortran,
+													 .dims = 3,
+													 .shape = {B, N, D},
+													 .row_bytes = D * 8,
+													 .data = (unsigned char *)values}};
+			const enum fkm_dtype dtype = copied ? FKM_F32 : FKM_F64;
+			struct tool_matrix whole, part;
+			assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, dtype, NULL, &whole), TOOL_OK);
+			assert_int_equal(whole.all_rows, N);
+			int64_t next = 0;
+			for (int rank = 0; rank < 5; rank++) {
+				const struct tool_ranks ranks = {.rank = rank, .size = 5};
+				assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, dtype, &ranks, &part), TOOL_OK);
+				assert_int_equal(part.all_rows, N);
+				assert_int_equal(part.rows.first, next);
+				assert_in_range(part.rows.count, 13, 14);
+				assert_int_equal(part.array.rows, part.rows.count);
+				assert_int_equal(part.owned == NULL, !copied && !fortran);
+				for (int64_t p = 0; p < B; p++)
+					for (int64_t i = 0; i < part.rows.count; i++)
+						for (int64_t j = 0; j < D; j++)
+							assert_true(element_of(&part.array, p, i, j) == element_of(&whole.array, p, next + i, j));
+				next += part.rows.count;
+				tool_matrix_free(&part);
+			}
+			assert_int_equal(next, N);
+			/* More ranks than rows. */
+			const struct tool_ranks last = {.rank = 99, .size = 100};
+			assert_int_equal(tool_matrix_make(&file, TOOL_MATRIX, dtype, &last, &part), TOOL_OK);
+			assert_int_equal(part.array.rows, 0);
+			assert_null(part.array.data);
+			tool_matrix_free(&part);
+			tool_matrix_free(&whole);
+		}
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(f16_rounding),     cmocka_unit_test(bf16_rounding),
 									   cmocka_unit_test(every_conversion), cmocka_unit_test(rows_apart),
-									   cmocka_unit_test(too_large),        cmocka_unit_test(columns)};
+									   cmocka_unit_test(shares),           cmocka_unit_test(too_large),
+									   cmocka_unit_test(columns)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -208,12 +208,18 @@ static void written_headers(void **state)
 	assert_non_null(memchr(header, '}', sizeof header));
 }
 
+static enum tool_exit read_vecs(const void *bytes, size_t size, enum tool_element element, struct tool_array *array)
+{
+	TOOL_TRY(tool_vecs_parse("file", bytes, size, element, array));
+	return tool_vecs_check("file", array, (struct tool_rows){0, array->shape[0]});
+}
+
 static void vecs(void **state)
 {
 	(void)state;
 	struct tool_array array;
 	int32_t words[] = {2, 0x3f800000, 0x40000000, 2, 0x40400000, 0x40800000};
-	assert_int_equal(tool_vecs_parse("file", words, sizeof words, TOOL_F4, &array), TOOL_OK);
+	assert_int_equal(read_vecs(words, sizeof words, TOOL_F4, &array), TOOL_OK);
 	assert_int_equal(array.dims, 2);
 	assert_int_equal(array.shape[0], 2);
 	assert_int_equal(array.shape[1], 2);
@@ -224,24 +230,39 @@ static void vecs(void **state)
 		unsigned char *part = malloc(size ? size : 1);
 		assert_non_null(part);
 		memcpy(part, words, size);
-		assert_int_equal(tool_vecs_parse("file", part, size, TOOL_F4, &array), size == 12 ? TOOL_OK : TOOL_FAILED);
+		assert_int_equal(read_vecs(part, size, TOOL_F4, &array), size == 12 ? TOOL_OK : TOOL_FAILED);
 		free(part);
 	}
 	static const int32_t bad_dimensions[] = {0, -1, 3, INT32_MAX, INT32_MIN};
 	for (size_t i = 0; i < sizeof bad_dimensions / sizeof *bad_dimensions; i++) {
 		words[0] = bad_dimensions[i];
-		assert_int_equal(tool_vecs_parse("file", words, sizeof words, TOOL_F4, &array), TOOL_FAILED);
+		assert_int_equal(read_vecs(words, sizeof words, TOOL_F4, &array), TOOL_FAILED);
 		words[0] = 2;
 		words[3] = bad_dimensions[i];
-		assert_int_equal(tool_vecs_parse("file", words, sizeof words, TOOL_F4, &array), TOOL_FAILED);
+		assert_int_equal(read_vecs(words, sizeof words, TOOL_F4, &array), TOOL_FAILED);
 		assert_non_null(strstr(tool_failure(), "row 1 has dimension"));
 		words[3] = 2;
 	}
 	static const unsigned char bytes[] = {3, 0, 0, 0, 7, 8, 9, 3, 0, 0, 0, 250, 251, 252};
-	assert_int_equal(tool_vecs_parse("file", bytes, sizeof bytes, TOOL_U1, &array), TOOL_OK);
+	assert_int_equal(read_vecs(bytes, sizeof bytes, TOOL_U1, &array), TOOL_OK);
 	assert_int_equal(array.shape[0], 2);
 	assert_int_equal(array.shape[1], 3);
 	assert_int_equal(array.row_bytes, 7);
+
+	/* A rank looks at its rows alone. */
+	int32_t three[] = {1, 5, 9, 6, 1, 7};
+	assert_int_equal(tool_vecs_parse("file", three, sizeof three, TOOL_F4, &array), TOOL_OK);
+	assert_int_equal(tool_vecs_check("file", &array, (struct tool_rows){0, 1}), TOOL_OK);
+	assert_int_equal(tool_vecs_check("file", &array, (struct tool_rows){2, 1}), TOOL_OK);
+	assert_int_equal(tool_vecs_check("file", &array, (struct tool_rows){1, 1}), TOOL_FAILED);
+	assert_string_equal(tool_failure(), "file: row 1 has dimension 9, but row 0 has 1");
+	/* Where the file ends within a row, the row that is to blame is found. */
+	int32_t odd[] = {2, 5, 6, 1, 7};
+	assert_int_equal(tool_vecs_parse("file", odd, sizeof odd, TOOL_F4, &array), TOOL_FAILED);
+	assert_non_null(strstr(tool_failure(), "truncated: it ends within row 1"));
+	int32_t shorter[] = {2, 5, 6, 1, 7, 1, 8};
+	assert_int_equal(tool_vecs_parse("file", shorter, sizeof shorter, TOOL_F4, &array), TOOL_FAILED);
+	assert_non_null(strstr(tool_failure(), "row 1 has dimension 1"));
 }
 
 /* Regular files are mapped, unless somebody has already read from their beginning. */

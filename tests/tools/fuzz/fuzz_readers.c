@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	struct tool_matrix matrix;
 	enum tool_layout layout = data[0] & 128 ? TOOL_COLUMN : TOOL_MATRIX;
-	if (tool_matrix_make(&file, layout, dtypes[data[0] / 3 % 4], &matrix) == TOOL_OK)
+	if (tool_matrix_make(&file, layout, dtypes[data[0] / 3 % 4], NULL, &matrix) == TOOL_OK)
 		tool_matrix_free(&matrix);
 	return 0;
 }

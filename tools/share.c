@@ -77,7 +77,7 @@ enum tool_exit tool_share_machine(const struct tool_ranks *ranks, struct fkm_con
 	const bool named = params->device_name && params->device_name[0];
 	if (params->threads == 0 && !is_set("FKM_NUM_THREADS"))
 		share_processors(ranks, params);
-	if (params->device >= 0 || named || is_set("FKM_DEVICE"))
+	if (params->device >= 0 || params->device_count > 0 || named || is_set("FKM_DEVICE"))
 		return TOOL_OK;
 	return share_devices(ranks, params);
 }

@@ -226,7 +226,8 @@ static enum fkm_status take_memory(struct fkmi_work *work)
 
 static void free_memory(struct fkmi_work *work)
 {
-	fkmi_windows_close(work->windows, work->context->lost);
+	if (work->windows != NULL) /* so there is a context */
+		fkmi_windows_close(work->windows, work->context->lost);
 	if (work->owns_block && !work->context->lost) /* a lost device takes its memory with it */
 		work->backend->free(work->device, work->block);
 	free(work->states);

@@ -42,14 +42,14 @@ struct shape {
 		FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes),                                                \
 		0,                                                                                                             \
 		#id},
-#define KEPT_SHAPE(id, recheck, d_least, d_most, k_most, slices, buffers, shape)                                       \
+#define KEPT_SHAPE(id, recheck, d_least, d_most, k_most, columns, slices, buffers, shape)                              \
 	{#id,                                                                                                              \
 	 d_most,                                                                                                           \
 	 FKMI_SM90_KEPT_POINTS,                                                                                            \
-	 FKMI_SM90_KEPT_CENTROIDS,                                                                                         \
+	 columns,                                                                                                          \
 	 FKMI_SM90_KEPT_THREADS,                                                                                           \
 	 FKMI_SM90_KEPT_BYTES(slices, buffers, 0),                                                                         \
-	 FKMI_SM90_KEPT_BYTES(slices, buffers, 1) - FKMI_SM90_KEPT_BYTES(slices, buffers, 0),                              \
+	 FKMI_SM90_KEPT_BYTES(slices, buffers, columns) - FKMI_SM90_KEPT_BYTES(slices, buffers, 0),                        \
 	 #recheck},
 static const struct shape shapes[] = {FKMI_SM90_KEPT_SHAPES(KEPT_SHAPE) FKMI_SM90_SHAPES(SHAPE)};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
@@ -90,14 +90,14 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 #define COPY_TILE(id, d_least, d_most, k_least, points, centroids, stages, stage_bytes, shape)                         \
 	RING_TILE("sm90-copy-", id, d_least, d_most, k_least, SIXTEEN_BITS | 1u << FKM_F32, points, centroids,             \
 			  FKMI_SM90_SHARED_BYTES(points, centroids, stages, stage_bytes), 0.9, 0)
-#define KEPT_TILE(prefix, id, d_least, d_most, k_most, types, slices, buffers, factor, without_range)                  \
-	TILE(prefix, id, d_least, d_most, 1, k_most, types, FKMI_SM90_KEPT_POINTS, FKMI_SM90_KEPT_CENTROIDS,               \
-		 FKMI_SM90_KEPT_BYTES(slices, buffers, (k_most) / FKMI_SM90_KEPT_CENTROIDS),                                   \
-		 (factor) * ((d_most) < 128 ? (d_most) * 2.6e10 : 2.6e12), 0.3e-6, without_range)
-#define KEPT_DIRECT_TILE(id, recheck, d_least, d_most, k_most, slices, buffers, shape)                                 \
-	KEPT_TILE("sm90-", id, d_least, d_most, k_most, SIXTEEN_BITS, slices, buffers, 1.0, 1u << FKM_F16)
-#define KEPT_COPY_TILE(id, recheck, d_least, d_most, k_most, slices, buffers, shape)                                   \
-	KEPT_TILE("sm90-copy-", id, d_least, d_most, k_most, SIXTEEN_BITS | 1u << FKM_F32, slices, buffers, 0.9, 0)
+#define KEPT_TILE(prefix, id, d_least, d_most, k_most, columns, types, slices, buffers, factor, without_range)         \
+	TILE(prefix, id, d_least, d_most, 1, k_most, types, FKMI_SM90_KEPT_POINTS, columns,                                \
+		 FKMI_SM90_KEPT_BYTES(slices, buffers, k_most), (factor) * ((d_most) < 128 ? (d_most) * 2.6e10 : 2.6e12),      \
+		 0.3e-6, without_range)
+#define KEPT_DIRECT_TILE(id, recheck, d_least, d_most, k_most, columns, slices, buffers, shape)                        \
+	KEPT_TILE("sm90-", id, d_least, d_most, k_most, columns, SIXTEEN_BITS, slices, buffers, 1.0, 1u << FKM_F16)
+#define KEPT_COPY_TILE(id, recheck, d_least, d_most, k_most, columns, slices, buffers, shape)                          \
+	KEPT_TILE("sm90-copy-", id, d_least, d_most, k_most, columns, SIXTEEN_BITS | 1u << FKM_F32, slices, buffers, 0.9, 0)
 
 const struct fkmi_tile fkmi_cuda_sm90_tiles[] = {FKMI_SM90_KEPT_SHAPES(KEPT_DIRECT_TILE) FKMI_SM90_SHAPES(DIRECT_TILE)
 													 FKMI_SM90_KEPT_SHAPES(KEPT_COPY_TILE) FKMI_SM90_SHAPES(COPY_TILE)};
@@ -413,8 +413,11 @@ static bool measures_all(const struct run *r)
 	const int64_t chunk = r->job->plan.chunk_rows;
 	const bool can =
 		r->shape->kept_bytes > 0 || r->shape->d_most < 128 || (r->shape->d_most > 128 && r->shape->d_most < 512);
+	/* Spans begin at groups of rows. */
+	const bool whole_groups = is_multiple(chunk, FKMI_SM90_LENGTH_ROWS) &&
+							  is_multiple(p->n - r->job->plan.streamed_rows, FKMI_SM90_LENGTH_ROWS);
 	return !can || p->k > MOST_UNMEASURED || !operands_of(r, 0).aligned ||
-		   (chunk < p->n && !is_multiple(chunk, FKMI_SM90_COUNTED_ROWS));
+		   ((chunk < p->n || r->job->plan.streamed_rows > 0) && !whole_groups);
 }
 
 enum fkm_status fkmi_cuda_sm90_prepare(struct fkmi_gpu *gpu, const struct fkmi_job *job)

@@ -29,10 +29,10 @@
 FKMI_SM90_SHAPES(FLASH_KERNELS)
 FLASH_KERNEL(fkmi_sm90_any_fetch, any_shape, false, true)
 
-#define KEPT_KERNEL(name, recheck, d_least, d_most, k_most, slices, buffers, shape)                                    \
+#define KEPT_KERNEL(name, recheck, d_least, d_most, k_most, columns, slices, buffers, shape)                           \
 	typedef WITHOUT_PARENTHESES shape name##_shape;                                                                    \
 	static_assert(kept_layout<name##_shape>::CENTROIDS == FKMI_SM90_KEPT_BYTES(slices, buffers, 0) &&                  \
-					  name##_shape::SLICES == slices,                                                                  \
+					  name##_shape::SLICES == slices && name##_shape::COLUMNS == columns,                              \
 				  "sm90.h: " #name);                                                                                   \
 	ASSIGN_KERNEL(fkmi_sm90_##name, FKMI_SM90_KEPT_THREADS, kept_assign<name##_shape>)
 FKMI_SM90_KEPT_SHAPES(KEPT_KERNEL)

@@ -76,12 +76,12 @@ certificate_problem_of(const struct fkmi_sm90_problem *problem)
 			inverse,
 			__int_as_float(__ldg(&problem->norm_max)),
 			__int_as_float(__ldg(&problem->residual_max)),
-			{0, 0, 0, 0}};
+			{}};
 }
 
 static __device__ __forceinline__ struct fkmi_sm90_usual usual_of(const struct fkmi_sm90_problem *problem)
 {
-	return {__ldg(&problem->usual.length), __ldg(&problem->usual.distance), __ldg(&problem->usual.residual), 0};
+	return {__ldg(&problem->usual.length), __ldg(&problem->usual.distance), __ldg(&problem->usual.residual), 0, 0};
 }
 
 /* N_k(P, R, eta) of a row. */

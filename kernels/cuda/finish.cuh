@@ -172,7 +172,8 @@ template <bool ROOMY> struct finisher {
 		QUEUE_ROWS = QUEUE + 16 * FINISH_QUEUE /* and of each its row and the label that stood there */
 	};
 
-	static constexpr float LOST = -3.4e38f; /* threshold of a row whose scores say nothing */
+	static constexpr float LOST =
+		-3.4e38f; /* in place of the threshold of a row whose scores say nothing; none is so low */
 
 	__device__ __forceinline__ finisher(const struct fkmi_sm90_assign &assign, uint32_t shared_bytes)
 		: a(assign), shared(shared_bytes), b(-1), count(0), state()
@@ -213,7 +214,7 @@ template <bool ROOMY> struct finisher {
 		if (next != b)
 			turn_to(next);
 		if (next >= 0)
-			take_two(counted, first, results + 16 * lane());
+			take_rows(counted, first, results + 16 * lane());
 	}
 
 	__device__ __forceinline__ void turn_to(int next)
@@ -242,7 +243,7 @@ template <bool ROOMY> struct finisher {
 	}
 
 	/* This lane's rows of the 64, every 32nd. */
-	__device__ __forceinline__ void take_two(bool counted, int first, uint32_t results)
+	__device__ __forceinline__ void take_rows(bool counted, int first, uint32_t results)
 	{
 		const int row = first + lane();
 		const int64_t at = (int64_t)b * a.n + a.span_row + row;
@@ -307,7 +308,7 @@ template <bool ROOMY> struct finisher {
 			const struct fkmi_sm90_problem *problem = &a.problems[b];
 			const float4 result = shared_load4(base() + QUEUE + 16 * lane());
 			float threshold = LOST;
-			listed = __ldg(&problem->off) != 0 || !(result.x < 3.0e38f);
+			listed = !(result.x < 3.0e38f); /* as all are where the problem is off */
 			if (!listed && a.exact) {
 				const struct fkmi_sm90_length length = a.lengths[(int64_t)b * a.k + __float_as_int(result.y)];
 				struct row_measure measure = {0, 0, __ldg(&problem->point_residual)};

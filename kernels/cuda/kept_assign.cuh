@@ -12,10 +12,9 @@
 #include "kernels/cuda/finish.cuh"
 #include "kernels/cuda/fragments.cuh"
 
-template <int STEPS_, int BUFFERS_> struct kept_shape {
+template <int STEPS_, int BUFFERS_, int COLUMNS_> struct kept_shape {
 	static constexpr int STEPS = STEPS_, BUFFERS = BUFFERS_;
-	static constexpr int GROUPS = FKMI_SM90_KEPT_GROUPS, ROWS = FKMI_SM90_KEPT_POINTS,
-						 COLUMNS = FKMI_SM90_KEPT_CENTROIDS;
+	static constexpr int GROUPS = FKMI_SM90_KEPT_GROUPS, ROWS = FKMI_SM90_KEPT_POINTS, COLUMNS = COLUMNS_;
 	static constexpr int SLICES = (STEPS + SLICE_STEPS - 1) / SLICE_STEPS;
 	static constexpr int RESULT_SLOTS = FKMI_SM90_KEPT_RESULTS;
 	static constexpr int POINT_BYTES = ROWS * SLICES * 128, CENTROID_BYTES = COLUMNS * SLICES * 128; /* of a tile */
@@ -32,9 +31,9 @@ template <class SHAPE> struct kept_layout {
 	static constexpr int KEPT_FULL = BARRIERS + SHAPE::GROUPS * GROUP_BARRIERS, KEPT_EMPTY = KEPT_FULL + 8;
 	static constexpr int RUN = KEPT_EMPTY + 8, NEWS = RUN + 8, FINISH = BARRIERS + 640;
 	static constexpr int CENTROIDS = BARRIERS + FKMI_SM90_KEPT_BARRIERS;
-	static_assert(NEWS + 16 * SHAPE::GROUPS * SHAPE::BUFFERS <= FINISH &&
-					  FINISH + SHAPE::GROUPS * FINISH_BYTES <= CENTROIDS && CENTROIDS % 1024 == 0,
-				  "the swizzle needs that");
+	static_assert(NEWS + 16 * SHAPE::GROUPS * SHAPE::BUFFERS <= FINISH, "barriers lie over others");
+	static_assert(FINISH + SHAPE::GROUPS * FINISH_BYTES <= CENTROIDS, "centroids lie over others");
+	static_assert(CENTROIDS % 1024 == 0, "the swizzle needs that");
 
 	static __device__ __forceinline__ uint32_t barriers(uint32_t base, int group)
 	{
@@ -99,11 +98,11 @@ template <class SHAPE> struct kept_run {
 };
 
 /*
- * What the thread that brings a tile tells those that multiply, beside its points, since to find that out takes them longer
- * than to multiply: TURNS, how many times the centroids change before the warpgroup's next tile (or the end); whether
- * the warpgroup has no other tile; the problem, and the tile's number in it.
+ * What the thread that brings a tile tells those that multiply, since to find that out takes them longer than to multiply:
+ * how many times the centroids change before the warpgroup's next tile, or the end; whether this is its last one; the
+ * problem; and the tile's number in it.
  */
-enum { TURNS = 0xffff, IS_LAST = 1 << 16 };
+enum { NEWS_TURNS = 0xffff, NEWS_LAST = 1 << 16 };
 
 /* ---- the thread that brings points and centroids ---- */
 
@@ -143,7 +142,7 @@ static __device__ __forceinline__ void bring_tiles(const struct tensor_map *poin
 #pragma unroll 1
 	for (int left = run.end() - run.first(); left > 0; left--) {
 		const uint32_t buffer = done % SHAPE::BUFFERS, barriers = layout::barriers(base, group);
-		int news = left <= SHAPE::GROUPS            ? last - place + IS_LAST
+		int news = left <= SHAPE::GROUPS            ? last - place + NEWS_LAST
 				   : tile + SHAPE::GROUPS < a.tiles ? 0
 													: (tile + SHAPE::GROUPS) / a.tiles;
 		mbarrier_wait(barriers + layout::EMPTY + 8 * buffer, (done / SHAPE::BUFFERS & 1) ^ 1);
@@ -185,6 +184,7 @@ static __device__ __forceinline__ void multiply_kept(const struct fkmi_sm90_assi
 	uint32_t version = 0, done = 0;
 	auto turn = [&](int times) {
 		for (; times > 0; times--) {
+			async_proxy_fence(); /* the copy engine writes over the norms */
 			mbarrier_arrive(base + layout::KEPT_EMPTY);
 			mbarrier_wait(base + layout::KEPT_FULL, ++version & 1);
 		}
@@ -263,9 +263,9 @@ static __device__ __forceinline__ void multiply_kept(const struct fkmi_sm90_assi
 		const struct row_result rows[2] = {best.finish(0), best.finish(1)};
 		store_results(rows, results());
 		mbarrier_arrive(barriers() + layout::RESULT_FULL + 8 * (done % SHAPE::RESULT_SLOTS));
-		turn((int)(news & TURNS));
+		turn((int)(news & NEWS_TURNS));
 		done++;
-	} while ((news & IS_LAST) == 0);
+	} while ((news & NEWS_LAST) == 0);
 }
 
 /* ---- the warps that make labels ---- */

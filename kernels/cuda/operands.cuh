@@ -198,8 +198,9 @@ static __device__ __forceinline__ double center_sum(double v)
 	if (threadIdx.x % 32 == 0)
 		parts[threadIdx.x / 32] = v;
 	__syncthreads();
-	for (int i = 1; threadIdx.x == 0 && i < FKMI_SM90_CENTER_GROUP / 32; i++)
-		v += parts[i];
+	v = threadIdx.x < FKMI_SM90_CENTER_GROUP / 32 ? parts[threadIdx.x] : 0;
+	if (threadIdx.x < 32)
+		v = warp_sum(v);
 	__syncthreads();
 	return v;
 }
@@ -216,7 +217,7 @@ static __device__ __forceinline__ void center(const struct fkmi_sm90_prepare &a)
 		double *mean = a.mean + (int64_t)b * a.d;
 		float *shift = a.shift + (int64_t)b * a.d_padded, *measured = a.measured_shift + (int64_t)b * a.d_padded;
 		const bool assigned = a.exact && a.state[(int64_t)b * FKMI_STATE_MEMBERS + FKMI_STATE_CHANGED] != 0;
-		const struct fkmi_sm90_usual usual = assigned ? a.usual[b] : fkmi_sm90_usual{0, 0, 0, 0};
+		const struct fkmi_sm90_usual usual = assigned ? a.usual[b] : fkmi_sm90_usual{};
 		if (usual.fresh)
 			for (int j = (int)threadIdx.x; j < a.d; j += FKMI_SM90_CENTER_GROUP)
 				measured[j] = shift[j];
@@ -257,6 +258,8 @@ static __device__ __forceinline__ void center(const struct fkmi_sm90_prepare &a)
 										  ? __double2float_ru(sqrt((double)a.d) * 0x1.01p-25)
 										  : 0;
 			problem->usual = usual;
+			a.usual[b].fresh = 0;
+			a.usual[b].rows = 0;
 			/* Lengths about an m that is far from theirs say little. */
 			const float by = __double2float_ru(sqrt(moved) * 1.000001);
 			problem->moved = !a.measures_all && by < 0.25f * usual.length ? by : __int_as_float(0x7f800000);

@@ -238,10 +238,13 @@ static __device__ __forceinline__ void conclude(const struct fkmi_sm90_recheck &
 	for (int b = (int)threadIdx.x; b < a.b; b += FKMI_SM90_GROUP) {
 		const struct fkmi_sm90_problem *problem = &a.problems[b];
 		a.row_counts[b] = 0;
-		a.usual[b].length = mean_measure(problem->lengths, problem->measured);
-		a.usual[b].distance = mean_measure(problem->distances, problem->measured);
-		a.usual[b].residual = mean_measure(problem->residuals, problem->measured);
-		a.usual[b].fresh = !(problem->moved < __int_as_float(0x7f800000));
+		struct fkmi_sm90_usual *usual = &a.usual[b];
+		usual->rows += a.span_rows;
+		const bool whole = usual->rows == a.points.n;
+		usual->length = whole ? mean_measure(problem->lengths, problem->measured) : 0;
+		usual->distance = mean_measure(problem->distances, problem->measured);
+		usual->residual = mean_measure(problem->residuals, problem->measured);
+		usual->fresh = whole && !(problem->moved < __int_as_float(0x7f800000));
 	}
 	if (threadIdx.x == 0)
 		a.totals->candidates = a.totals->scans = a.totals->finished = 0;

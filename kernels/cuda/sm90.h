@@ -23,9 +23,12 @@ enum {
 };
 
 /*
- * The shapes of the assignment kernels: X(name, least and most dimensions, least centroids, points, centroids of a tile, stages, bytes
- * of a stage, and the template of flash_assign.cuh). Kernels are fkmi_sm90_<name> and fkmi_sm90_<name>_recheck. The last,
- * any, comes also as fkmi_sm90_any_fetch, for points of whatever d that the copy engine does not take.
+ * The shapes of the assignment kernels: X(name,
+ *     least dimensions, most dimensions, least centroids,
+ *     points of a tile, centroids of a tile, stages, bytes of a stage,
+ *     the template of flash_assign.cuh).
+ * Kernels are fkmi_sm90_<name> and fkmi_sm90_<name>_recheck. The last, any, comes also as fkmi_sm90_any_fetch, for points of
+ * whatever d that the copy engine does not take.
  */
 #define FKMI_SM90_SHAPES(X)                                                                                            \
 	X(d16, 1, 16, 1, 256, 128, 8, 16384, (resident_shape<1, 1, 2, 8, 2>))                                              \
@@ -45,34 +48,37 @@ enum {
 	 2 * FKMI_SM90_FINISH_BYTES)
 
 /*
- * The shapes for few centroids, all of which stay in shared memory (kept_assign.cuh): X(name, the shape above whose recheck
- * it has, least and most dimensions, most centroids, slices of 64 dimensions, tiles of points that may
- * lie ready for each warpgroup, the template).
+ * The shapes for few centroids, all of which stay in shared memory: X(name,
+ *     the shape above whose recheck it has,
+ *     least dimensions, most dimensions, most centroids,
+ *     centroids of a tile, slices of 64 dimensions, tiles of points that may lie ready for each warpgroup,
+ *     the template of kept_assign.cuh).
  */
 #define FKMI_SM90_KEPT_SHAPES(X)                                                                                       \
-	X(d16_few, d16, 1, 16, 1024, 1, 2, (kept_shape<1, 2>))                                                             \
-	X(d32_few, d32, 17, 32, 1024, 1, 2, (kept_shape<2, 2>))                                                            \
-	X(d64_few, d64, 33, 64, 1024, 1, 2, (kept_shape<4, 2>))                                                            \
-	X(d128_few, d128, 65, 128, 256, 2, 2, (kept_shape<8, 2>))
+	X(d16_few, d16, 1, 16, 1024, 128, 1, 2, (kept_shape<1, 2, 128>))                                                   \
+	X(d32_few, d32, 17, 32, 1024, 128, 1, 2, (kept_shape<2, 2, 128>))                                                  \
+	X(d64_few, d64, 33, 64, 1024, 128, 1, 2, (kept_shape<4, 2, 128>))                                                  \
+	X(d128_few, d128, 65, 128, 384, 128, 2, 2, (kept_shape<8, 2, 128>))                                                \
+	X(d128_fewer, d128, 65, 128, 336, 112, 2, 2, (kept_shape<8, 2, 112>))
 
 enum {
 	FKMI_SM90_KEPT_GROUPS = 3, /* warpgroups that multiply, and finishing warps */
 	FKMI_SM90_KEPT_THREADS = 128 * (FKMI_SM90_KEPT_GROUPS + 1),
-	FKMI_SM90_KEPT_POINTS = 64, /* of a tile, as the next */
-	FKMI_SM90_KEPT_CENTROIDS = 128,
+	FKMI_SM90_KEPT_POINTS = 64,    /* of a tile */
 	FKMI_SM90_KEPT_RESULTS = 8,    /* tiles of a warpgroup whose labels may be still to make: those come in bursts */
 	FKMI_SM90_KEPT_BARRIERS = 8192 /* bytes, with what finishing warps need and what aligns the centroids */
 };
 
 /* Their shared memory: the points' buffers of so many slices, results, barriers, centroids, norms. */
-#define FKMI_SM90_KEPT_BYTES(slices, buffers, centroid_tiles)                                                          \
+#define FKMI_SM90_KEPT_BYTES(slices, buffers, centroids)                                                               \
 	(FKMI_SM90_KEPT_GROUPS * FKMI_SM90_KEPT_POINTS * ((buffers) * (slices) * 128 + FKMI_SM90_KEPT_RESULTS * 16) +      \
-	 FKMI_SM90_KEPT_BARRIERS + (centroid_tiles) * FKMI_SM90_KEPT_CENTROIDS * ((slices) * 128 + 4))
+	 FKMI_SM90_KEPT_BARRIERS + (centroids) * ((slices) * 128 + 4))
 
 /* What is known of rows that are already assigned. */
 struct fkmi_sm90_usual {
-	float length, distance, residual; /* P0, R0, eta0: what F_k of certificate.cuh is made for */
+	float length, distance, residual; /* P0, R0, eta0: what F_k of certificate.cuh is made for; 0: unknown */
 	int32_t fresh; /* 1: every row was measured in the last assignment, about the m that stood then */
+	int64_t rows;  /* assigned since prepare: a pass may be broken off, and then says nothing */
 };
 
 /* Of one problem, made by prepare. Lengths are in the points' scale: 2^a times the caller's. */

@@ -30,6 +30,7 @@ enum kind {
 	CLUSTERS,   /* as many tight blobs as clusters are asked for */
 	DUPLICATES, /* every row seven times or more, so that centroids of the start are equal, too */
 	GRID,       /* small integers: exact ties */
+	TAIL,       /* the last quarter of the rows is far out */
 };
 
 struct test_case {
@@ -37,27 +38,33 @@ struct test_case {
 	enum kind kind;
 	enum fkm_metric metric;
 	int iterations;
+	int64_t chunk_rows; /* 0: the planner's */
+	int calls;          /* of the progress callback within iterations, the last of which ends the fit; 0: none */
 };
 
 /* None is a shape of the benchmark. */
 static const struct test_case cases[] = {
-	{{"normal", 1, 100003, 517, 128, FKM_F16}, NORMAL, 0, 10},
-	{{"offset", 3, 30011, 301, 128, FKM_F16}, OFFSET, 0, 10},
-	{{"offset-bf16", 1, 50021, 257, 72, FKM_BF16}, OFFSET, 0, 10},
-	{{"far", 2, 40013, 199, 96, FKM_F32}, FAR, 0, 10},
-	{{"far-d3", 1, 300007, 255, 3, FKM_F32}, FAR, 0, 10},
-	{{"large", 1, 60013, 400, 130, FKM_F16}, LARGE, 0, 10},
-	{{"clusters", 1, 90001, 1000, 64, FKM_F16}, CLUSTERS, 0, 10},
-	{{"clusters-f32", 1, 30011, 777, 200, FKM_F32}, CLUSTERS, 0, 10},
-	{{"duplicates", 2, 40009, 600, 33, FKM_F16}, DUPLICATES, 0, 10},
-	{{"duplicates-f32", 1, 70001, 130, 7, FKM_F32}, DUPLICATES, 0, 10},
-	{{"grid", 1, 80021, 300, 16, FKM_F16}, GRID, 0, 10},
-	{{"grid-f32", 5, 20011, 100, 2, FKM_F32}, GRID, 0, 10},
-	{{"deep", 1, 9001, 320, 1023, FKM_BF16}, NORMAL, 0, 5},
-	{{"deep-f32", 1, 12007, 300, 769, FKM_F32}, NORMAL, 0, 5},
-	{{"wide", 1, 20011, 5003, 40, FKM_F16}, NORMAL, 0, 5},
-	{{"batch", 300, 211, 9, 20, FKM_F16}, NORMAL, 0, 10},
-	{{"line", 1, 500009, 64, 1, FKM_F32}, NORMAL, 0, 10},
+	{{"normal", 1, 100003, 517, 128, FKM_F16}, NORMAL, 0, 10, 0, 0},
+	{{"offset", 3, 30011, 301, 128, FKM_F16}, OFFSET, 0, 10, 0, 0},
+	{{"offset-bf16", 1, 50021, 257, 72, FKM_BF16}, OFFSET, 0, 10, 0, 0},
+	{{"far", 2, 40013, 199, 96, FKM_F32}, FAR, 0, 10, 0, 0},
+	{{"far-d3", 1, 300007, 255, 3, FKM_F32}, FAR, 0, 10, 0, 0},
+	{{"large", 1, 60013, 400, 130, FKM_F16}, LARGE, 0, 10, 0, 0},
+	{{"clusters", 1, 90001, 1000, 64, FKM_F16}, CLUSTERS, 0, 10, 0, 0},
+	{{"clusters-f32", 1, 30011, 777, 200, FKM_F32}, CLUSTERS, 0, 10, 0, 0},
+	{{"duplicates", 2, 40009, 600, 33, FKM_F16}, DUPLICATES, 0, 10, 0, 0},
+	{{"duplicates-f32", 1, 70001, 130, 7, FKM_F32}, DUPLICATES, 0, 10, 0, 0},
+	{{"grid", 1, 80021, 300, 16, FKM_F16}, GRID, 0, 10, 0, 0},
+	{{"grid-f32", 5, 20011, 100, 2, FKM_F32}, GRID, 0, 10, 0, 0},
+	{{"deep", 1, 9001, 320, 1023, FKM_BF16}, NORMAL, 0, 5, 0, 0},
+	{{"deep-f32", 1, 12007, 300, 769, FKM_F32}, NORMAL, 0, 5, 0, 0},
+	{{"wide", 1, 20011, 5003, 40, FKM_F16}, NORMAL, 0, 5, 0, 0},
+	{{"batch", 300, 211, 9, 20, FKM_F16}, NORMAL, 0, 10, 0, 0},
+	{{"line", 1, 500009, 64, 1, FKM_F32}, NORMAL, 0, 10, 0, 0},
+	{{"tail", 1, 90001, 500, 64, FKM_F16}, TAIL, 0, 10, 0, 0},
+	{{"tail-chunks", 1, 90001, 100, 128, FKM_F16}, TAIL, 0, 10, 8192, 0},
+	{{"broken-off", 1, 20011, 500, 64, FKM_F16}, TAIL, 0, 10, 4096, 1},
+	{{"broken-off-later", 2, 20011, 200, 128, FKM_BF16}, TAIL, 0, 10, 4096, 8},
 };
 
 /* The value at row i, column j of a problem of that shape, from a standard normal one. */
@@ -77,6 +84,8 @@ static float shaped(enum kind kind, const struct shape *shape, int64_t i, int64_
 		return (float)(random_word((uint64_t)(i % shape->k * shape->d + j)) % 2001) * 0.01f - 10 + 0.05f * normal;
 	case GRID:
 		return floorf(1.5f * normal);
+	case TAIL:
+		return i < shape->n / 4 * 3 ? normal : 20 * normal;
 	}
 	return 0;
 }
@@ -128,6 +137,13 @@ static int64_t centroid_bytes(const struct shape *s)
 	return s->b * s->k * s->d * (int64_t)sizeof(float);
 }
 
+static int count_down(void *user, const struct fkm_progress *progress)
+{
+	(void)progress;
+	int *calls = user;
+	return --*calls == 0;
+}
+
 /* All problems start from rows of the points of `first`, which are those of one problem. */
 static struct fitted fit(struct fkm_context *context, const struct test_case *test, const void *points,
 						 const void *first)
@@ -152,8 +168,15 @@ static struct fitted fit(struct fkm_context *context, const struct test_case *te
 	result.labels = f.labels;
 	result.centroids = f.centroids;
 	result.centroids_dtype = FKM_F32;
+	params.chunk_rows = test->chunk_rows;
+	int calls = test->calls;
+	if (calls > 0) {
+		params.progress = count_down;
+		params.progress_user = &calls;
+		params.progress_within = 1;
+	}
 	const struct fkm_array x = view(s, points, s->n, s->dtype);
-	CHECK(fkm_fit(context, &x, &params, &result) == FKM_OK);
+	CHECK(fkm_fit(context, &x, &params, &result) == (test->calls > 0 ? FKM_CANCELLED : FKM_OK));
 	snprintf(f.kernel, sizeof f.kernel, "%s", result.diagnosis.kernel);
 	free(start);
 	return f;
@@ -295,10 +318,10 @@ static int check_rounds(int rounds)
 {
 	enum { FIRST = 10 }; /* the driver keeps what these take */
 	static const struct test_case few[] = {
-		{{"", 1, 3001, 50, 64, FKM_F16}, NORMAL, 0, 3},
-		{{"", 1, 5003, 40, 3, FKM_F32}, NORMAL, 0, 3},
-		{{"", 3, 1009, 30, 100, FKM_F32}, NORMAL, 0, 3},
-		{{"", 1, 2003, 300, 520, FKM_BF16}, NORMAL, 0, 3},
+		{{"", 1, 3001, 50, 64, FKM_F16}, NORMAL, 0, 3, 0, 0},
+		{{"", 1, 5003, 40, 3, FKM_F32}, NORMAL, 0, 3, 0, 0},
+		{{"", 3, 1009, 30, 100, FKM_F32}, NORMAL, 0, 3, 0, 0},
+		{{"", 1, 2003, 300, 520, FKM_BF16}, NORMAL, 0, 3, 0, 0},
 	};
 	enum { FEW = sizeof few / sizeof few[0] };
 	struct cuda_device device;

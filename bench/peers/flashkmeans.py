@@ -30,7 +30,8 @@ class FitParams(ctypes.Structure):
         ("tol", ctypes.c_double), ("stop", ctypes.c_int), ("empty", ctypes.c_int), ("n_init", ctypes.c_int32),
         ("seed", ctypes.c_uint64), ("precision", ctypes.c_int), ("kernel", ctypes.c_char_p),
         ("chunk_rows", ctypes.c_int64), ("trust_finite", ctypes.c_int32), ("workspace", ctypes.c_void_p),
-        ("workspace_bytes", ctypes.c_int64), ("progress", ctypes.c_void_p), ("progress_user", ctypes.c_void_p)]
+        ("workspace_bytes", ctypes.c_int64), ("progress", ctypes.c_void_p), ("progress_user", ctypes.c_void_p),
+        ("progress_within", ctypes.c_int32)]
 
 
 class Seconds(ctypes.Structure):

@@ -20,14 +20,11 @@
 #include <unistd.h>
 
 #include "conformance_cases.h"
-#include "context.h"
+#include "conformance_contexts.h"
 #include "outputs.h"
 #include "rank_calls.h"
-#include "registry.h"
 
-static const int32_t thread_counts[] = {1, 2, 7};
-
-enum { THREAD_COUNTS = 3, MOST_KERNELS = 64, MOST_FAILURES = 100, RANDOM_CASES = 3000 };
+enum { MOST_FAILURES = 100, RANDOM_CASES = 3000 };
 
 /* One way to run a case, which must not be seen in the results. */
 struct way {
@@ -53,12 +50,8 @@ struct trial {
 	int64_t first, count; /* problems of the batch in this call */
 };
 
-static int ranks = 1, device_count;
-static struct fkm_local_ranks *groups[THREAD_COUNTS]; /* NULL: one rank */
-static struct fkm_context *contexts[THREAD_COUNTS][MOST_RANKS];
-static const char *kernels[MOST_KERNELS];
+static struct suite_contexts on = {.ranks = 1};
 static int64_t kernel_runs[MOST_KERNELS];
-static int kernel_count;
 static int64_t calls, failures, streamed;
 static char (*running)[64]; /* the case being run, for who outlives a crash; NULL when it is replayed */
 
@@ -182,7 +175,7 @@ static void arguments(const struct trial *t, struct fkm_array *points, struct fk
 
 static struct fkm_context *context_of(const struct trial *t)
 {
-	return contexts[t->way.threads_index][0];
+	return on.contexts[t->way.threads_index][0];
 }
 
 /* Makes a call as the way says. */
@@ -190,12 +183,12 @@ static enum fkm_status make_call(const struct trial *t, const struct call_argume
 {
 	const char *complaint = NULL;
 
-	if (ranks == 1)
+	if (on.ranks == 1)
 		return call_alone(context_of(t), arguments);
 	enum fkm_status status =
-		call_ranks(contexts[t->way.threads_index], ranks, arguments, t->spec.seed + (uint64_t)calls, &complaint);
+		call_ranks(on.contexts[t->way.threads_index], on.ranks, arguments, t->spec.seed + (uint64_t)calls, &complaint);
 	if (complaint)
-		fail(t, "%d ranks: %s", ranks, complaint);
+		fail(t, "%d ranks: %s", on.ranks, complaint);
 	return status;
 }
 
@@ -271,7 +264,7 @@ static int keep_and_end(void *user, const void *bytes, size_t size)
 }
 
 /* Makes a fit that ends after a drawn iteration, unless it has fewer, and arguments that continue it. */
-static void cut(struct trial *t, struct call_arguments *arguments, struct kept *kept)
+static void cut(struct trial *t, struct call_arguments *arguments, enum fkm_status expected, struct kept *kept)
 {
 	struct call_arguments first = *arguments;
 	int32_t most = 1;
@@ -285,10 +278,12 @@ static void cut(struct trial *t, struct call_arguments *arguments, struct kept *
 	first.params.workspace = NULL; /* the caller's has no room for it */
 	outputs_poison(&t->outputs);
 	enum fkm_status status = make_call(t, &first);
-	if (kept->bytes == NULL)
+	expected = kept->bytes ? FKM_CANCELLED : expected;
+	if (status != expected)
+		fail(t, "%s of a fit that is to end, not %s: %s", fkm_status_name(status), fkm_status_name(expected),
+			 fkm_error_message());
+	if (!kept->bytes)
 		return;
-	if (status != FKM_CANCELLED)
-		fail(t, "%s of a fit that is to end: %s", fkm_status_name(status), fkm_error_message());
 	arguments->params.resume = kept->bytes;
 	arguments->params.resume_bytes = (int64_t)kept->size;
 }
@@ -339,7 +334,7 @@ static void check_fit(struct trial *t)
 	}
 	struct call_arguments call = {.call = CALL_FIT, .points = points, .params = params, .result = got};
 	if (t->way.resumed)
-		cut(t, &call, &kept);
+		cut(t, &call, expected, &kept);
 	outputs_poison(&t->outputs);
 	if (check_call(t, make_call(t, &call), expected)) {
 		for (int64_t p = t->first; p < t->first + t->count; p++) {
@@ -500,67 +495,65 @@ static bool all_fitted(const struct trial *t)
 	return true;
 }
 
-/* Whether all calls of the trial could run; *bytes: the workspace of the fit. */
-static bool could_run(const struct trial *t, int64_t *bytes)
+/* Whether all calls of the trial could run with these results; *bytes: the workspace of the fit. */
+static bool could_run(const struct trial *t, const struct fkm_fit_result *results, int64_t *bytes)
 {
 	struct fkm_array points, centroids;
 	struct fkm_fit_params params;
 	int64_t others;
 
 	arguments(t, &points, &params);
+	if (t->way.resumed)
+		params.checkpoint = keep_and_end;
 	centroids =
 		(struct fkm_array){.dtype = t->spec.centroids_dtype, .batch = t->count, .rows = t->spec.k, .dims = t->spec.d};
-	return fkm_fit_workspace(context_of(t), &points, &params, &t->outputs.result, bytes) == FKM_OK &&
-		   fkm_predict_workspace(context_of(t), &points, &centroids, &params, &t->outputs.result, &others) == FKM_OK &&
-		   fkm_update_workspace(context_of(t), &points, &centroids, &params, &t->outputs.result, &others) == FKM_OK;
+	return fkm_fit_workspace(context_of(t), &points, &params, results, bytes) == FKM_OK &&
+		   fkm_predict_workspace(context_of(t), &points, &centroids, &params, results, &others) == FKM_OK &&
+		   fkm_update_workspace(context_of(t), &points, &centroids, &params, results, &others) == FKM_OK;
 }
 
-/* The budget of the trial's way: 0 for all; -1 where nothing runs, or no way of the budget's would be another one. */
-static int64_t budget_of(const struct trial *t)
+/* The budget of the trial's way, for these results: 0 for all; -1 where nothing runs, or no way of the budget's would be
+ * another one. */
+static int64_t budget_of(const struct trial *t, const struct fkm_fit_result *results)
 {
-	int64_t *budget = &context_of(t)->memory_budget_bytes, full = 0, bytes;
+	int64_t full = 0, bytes;
 
 	if (t->way.memory == ROOMY)
 		return 0;
-	if (!could_run(t, &full))
+	if (!could_run(t, results, &full))
 		return -1;
 	int64_t least = 2 * full, less = 0;
 	while (least - less > 256) {
-		*budget = less + (least - less) / 2;
-		if (could_run(t, &bytes))
-			least = *budget;
+		const int64_t budget = less + (least - less) / 2;
+		suite_set_budget(&on, t->way.threads_index, budget);
+		if (could_run(t, results, &bytes))
+			least = budget;
 		else
-			less = *budget;
+			less = budget;
 	}
-	*budget = 0;
+	suite_set_budget(&on, t->way.threads_index, 0);
 	return t->way.memory == TIGHT || least > full ? least : least + (full - least) / 2;
-}
-
-/* Of every rank: one with fewer rows than all needs less. */
-static void set_budget(const struct trial *t, int64_t budget)
-{
-	for (int rank = 0; rank < ranks; rank++)
-		contexts[t->way.threads_index][rank]->memory_budget_bytes = budget;
 }
 
 static void run_way(struct trial *t, struct way way)
 {
 	/* The suite's workspaces are host memory, which only one backend works in. */
 	way.own_workspace =
-		way.own_workspace && device_count == 0 && strcmp(fkm_context_backend(contexts[0][0]), "cpu") == 0;
+		way.own_workspace && on.device_count == 0 && strcmp(fkm_context_backend(on.contexts[0][0]), "cpu") == 0;
 	t->way = way;
 	const struct fkm_fit_result all = t->outputs.result;
 	if (way.lean) {
 		t->outputs.result.distances = NULL;
 		t->outputs.result.inertia = NULL;
 	}
-	const int64_t budget = budget_of(t);
+	/* Each rank is given what the whole takes: fewer rows take less, but a rank may want results that others do not. */
+	const int64_t budget = budget_of(t, on.ranks > 1 ? &all : &t->outputs.result);
 	if (budget >= 0) {
-		set_budget(t, budget);
+		suite_set_budget(&on, t->way.threads_index, budget);
 		check_fit(t);
 		if (all_fitted(t))
 			check_pieces(t);
-		set_budget(t, 0);
+		suite_set_budget(&on, t->way.threads_index, 0);
 	}
 	t->outputs.result = all;
 }
@@ -572,7 +565,7 @@ static bool kernel_fits(struct trial *t, int kernel)
 	struct fkm_fit_params params;
 	int64_t bytes = -1;
 
-	t->way = (struct way){.kernel = kernels[kernel]};
+	t->way = (struct way){.kernel = on.kernels[kernel]};
 	t->call = "fit_workspace";
 	arguments(t, &points, &params);
 	enum fkm_status status = fkm_fit_workspace(context_of(t), &points, &params, &t->outputs.result, &bytes);
@@ -606,12 +599,12 @@ static void run_fixed(struct trial *t)
 	run_way(t, (struct way){.own_workspace = true});
 	if (s->b == 1 && (s->n_init == 1 || s->init == FKM_INIT_CENTROIDS) && t->expected->empty_cluster < 0)
 		run_way(t, (struct way){.progress = true});
-	for (int kernel = 0; kernel < kernel_count; kernel++)
+	for (int kernel = 0; kernel < on.kernel_count; kernel++)
 		if (kernel_fits(t, kernel)) {
-			run_way(t, (struct way){.kernel = kernels[kernel], .lean = true});
-			run_way(t, (struct way){.kernel = kernels[kernel], .resumed = true});
-			run_way(t, (struct way){.kernel = kernels[kernel], .threads_index = 1, .chunk_rows = 37});
-			run_way(t, (struct way){.kernel = kernels[kernel], .chunk_rows = 97, .memory = HALFWAY});
+			run_way(t, (struct way){.kernel = on.kernels[kernel], .lean = true});
+			run_way(t, (struct way){.kernel = on.kernels[kernel], .resumed = true});
+			run_way(t, (struct way){.kernel = on.kernels[kernel], .threads_index = 1, .chunk_rows = 37});
+			run_way(t, (struct way){.kernel = on.kernels[kernel], .chunk_rows = 97, .memory = HALFWAY});
 		}
 	for (int64_t p = 0; p < s->b && s->b > 1; p++) { /* alone, and at the other end of a smaller batch */
 		t->first = p;
@@ -629,12 +622,12 @@ static void run_random(struct trial *t)
 	struct way way = {.threads_index = s->threads_index,
 					  .chunk_rows = chunks[s->chunk_index],
 					  .own_workspace = s->seed % 2,
-					  .resumed = s->seed % 5 == 0,
+					  .resumed = s->seed / 5 % 5 == 0,
 					  .lean = s->seed % 3 == 0};
-	int kernel = s->kernel_index % (kernel_count + 1);
+	int kernel = s->kernel_index % (on.kernel_count + 1);
 
-	if (kernel < kernel_count && kernel_fits(t, kernel))
-		way.kernel = kernels[kernel];
+	if (kernel < on.kernel_count && kernel_fits(t, kernel))
+		way.kernel = on.kernels[kernel];
 	if (s->seed % 5 < 2) {
 		way.memory = s->seed % 5 == 0 ? TIGHT : HALFWAY;
 		way.chunk_rows = 1 + (int64_t)(s->seed % (uint64_t)(s->n / 3 + 1));
@@ -665,87 +658,6 @@ static void replay_random(uint64_t seed, int64_t index)
 	trial_free(&t);
 }
 
-/* ---- the backend ---- */
-
-static bool named_in(const char *list, const char *name)
-{
-	size_t length = strlen(name);
-
-	for (const char *at = list; at && (at = strstr(at, name)); at += length)
-		if ((at == list || at[-1] == ',') && (at[length] == 0 || at[length] == ','))
-			return true;
-	return false;
-}
-
-static int32_t devices_of(const char *name)
-{
-	struct fkm_device_info infos[64];
-	int32_t count = 0, devices = 0;
-
-	if (fkm_device_list(infos, 64, &count) != FKM_OK)
-		return 0;
-	for (int32_t i = 0; i < count && i < 64; i++)
-		devices += strcmp(infos[i].backend, name) == 0 && infos[i].device >= 0;
-	return devices;
-}
-
-/* Those of one number of threads. */
-static enum fkm_status open_contexts(const char *name, int index)
-{
-	const int32_t devices = ranks > 1 || device_count > 0 ? devices_of(name) : 1;
-	int32_t indices[MOST_RANKS];
-	struct fkm_context_params params;
-	struct fkm_communicator communicator;
-
-	fkm_context_params_init(&params);
-	params.backend = name;
-	params.threads = thread_counts[index];
-	for (int i = 0; i < device_count; i++)
-		indices[i] = devices > 0 ? i % devices : 0;
-	if (device_count > 0) {
-		params.devices = indices;
-		params.device_count = device_count;
-	}
-	if (ranks > 1 || device_count > 0)
-		params.threads = 1 + index % 2;
-	if (ranks > 1) {
-		if (fkm_local_ranks_create(ranks, 120, &groups[index]) != FKM_OK)
-			abort();
-		params.communicator = &communicator;
-	}
-	for (int rank = 0; rank < ranks; rank++) {
-		if (ranks > 1 && fkm_local_ranks_get(groups[index], rank, &communicator) != FKM_OK)
-			abort();
-		if (devices > 1)
-			params.device = rank % devices;
-		enum fkm_status status = fkm_context_create(&params, &contexts[index][rank]);
-		if (status != FKM_OK)
-			return status;
-	}
-	return FKM_OK;
-}
-
-static void open_backend(const char *name)
-{
-	int32_t backend_count, tile_count = 0;
-	const struct fkmi_backend *const *backends = fkmi_registry(&backend_count);
-
-	for (int i = 0; i < THREAD_COUNTS; i++) {
-		enum fkm_status status = open_contexts(name, i);
-		if (status != FKM_OK) {
-			bool skip = status == FKM_ERROR_NO_DEVICE && !named_in(getenv("FKM_REQUIRE"), name);
-			printf("%s: %s\n", skip ? "skipped" : "FAIL", fkm_error_message());
-			exit(skip ? 77 : 1);
-		}
-	}
-	for (int32_t i = 0; i < backend_count; i++)
-		if (strcmp(backends[i]->name, name) == 0) {
-			const struct fkmi_tile *tiles = backends[i]->tiles(&tile_count);
-			for (int32_t tile = 0; tile < tile_count && kernel_count < MOST_KERNELS; tile++)
-				kernels[kernel_count++] = tiles[tile].name;
-		}
-}
-
 /* The whole suite, or a part of it. */
 static int run_suite(uint64_t seed, int64_t cases, int64_t part_index, int64_t parts)
 {
@@ -757,9 +669,9 @@ static int run_suite(uint64_t seed, int64_t cases, int64_t part_index, int64_t p
 	for (int64_t i = 0; i < (cases < 0 ? RANDOM_CASES : cases); i++)
 		if (i % parts == part_index)
 			replay_random(seed, i);
-	for (int i = 0; i < kernel_count && cases < 0; i++)
+	for (int i = 0; i < on.kernel_count && cases < 0; i++)
 		if (kernel_runs[i] == 0)
-			printf("note: kernel %s fits no case on this machine\n", kernels[i]);
+			printf("note: kernel %s fits no case on this machine\n", on.kernels[i]);
 	return failures ? 1 : 0;
 }
 
@@ -799,21 +711,21 @@ int main(int argc, char **argv)
 			part_index = strtoll(argv[i + 1], &end, 0);
 			parts = *end == '/' ? strtoll(end + 1, NULL, 0) : 0;
 		} else if (strcmp(argv[i], "--ranks") == 0) {
-			ranks = (int)strtol(argv[i + 1], NULL, 0);
+			on.ranks = (int)strtol(argv[i + 1], NULL, 0);
 		} else if (strcmp(argv[i], "--devices") == 0) {
-			device_count = (int)strtol(argv[i + 1], NULL, 0);
+			on.device_count = (int)strtol(argv[i + 1], NULL, 0);
 		} else if (strcmp(argv[i], "--replay") == 0) {
 			replay = argv[i + 1];
 		}
 	}
-	if (argc % 2 == 0 || parts < 1 || ranks < 1 || ranks > MOST_RANKS || device_count > MOST_RANKS) {
+	if (argc % 2 == 0 || parts < 1 || on.ranks < 1 || on.ranks > MOST_RANKS || on.device_count > MOST_RANKS) {
 		printf("usage: conformance [--part I/N] [--seed S] [--cases M] [--replay S:INDEX|fixed:INDEX]\n"
 			   "                   [--ranks R | --devices D]\n");
 		return 2;
 	}
 	if (!replay)
 		outlive_crashes();
-	open_backend(name);
+	suite_open(&on, name);
 	if (replay) {
 		const char *colon = strchr(replay, ':');
 		int64_t index = colon ? strtoll(colon + 1, NULL, 0) : 0;
@@ -826,11 +738,7 @@ int main(int argc, char **argv)
 		result = run_suite(seed, cases, part_index, parts);
 		(*running)[0] = 0;
 	}
-	for (int i = 0; i < THREAD_COUNTS; i++) {
-		for (int rank = 0; rank < ranks; rank++)
-			fkm_context_destroy(contexts[i][rank]);
-		fkm_local_ranks_destroy(groups[i]);
-	}
+	suite_close(&on);
 	printf("%s: %" PRId64 " calls compared, %" PRId64 " of them streamed, %" PRId64 " failures (seed %" PRIu64 ")\n",
 		   name, calls, streamed, failures, seed);
 	return result;

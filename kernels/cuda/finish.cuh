@@ -16,24 +16,40 @@ template <int ROWS> static __device__ __forceinline__ bool is_counted(const stru
 	return a.exact && tile % (FKMI_SM90_COUNTED_ROWS / ROWS) == 0;
 }
 
-/* P at most of the rows of a tile of problem b; infinity: they are to be measured, since that is unknown, or so far from the
- * usual that too many would be undecided for it. */
-template <int ROWS>
-static __device__ __forceinline__ float tile_length(const struct fkmi_sm90_assign &a, int b, int tile)
+/* What the lengths of a problem's rows are compared with. */
+struct length_measure {
+	float moved, usual_length, usual_distance;
+};
+
+static __device__ __forceinline__ struct length_measure length_measure_of(const struct fkmi_sm90_assign &a, int b)
 {
-	const float infinity = __int_as_float(0x7f800000);
 	const struct fkmi_sm90_problem *problem = &a.problems[b];
-	const float moved = __ldg(&problem->moved);
-	if (is_counted<ROWS>(a, tile) || !(moved < infinity))
-		return infinity;
+	return {__ldg(&problem->moved), __ldg(&problem->usual.length), __ldg(&problem->usual.distance)};
+}
+
+/* The longest of a tile's rows when they were last measured. */
+template <int ROWS>
+static __device__ __forceinline__ float longest_of(const struct fkmi_sm90_assign &a, int b, int tile)
+{
 	const int group = a.span_row / FKMI_SM90_LENGTH_ROWS + tile * (ROWS / FKMI_SM90_LENGTH_ROWS);
 	const float *lengths = a.longest + (int64_t)b * a.length_groups;
 	float longest = 0;
 #pragma unroll
 	for (int g = 0; g < ROWS / FKMI_SM90_LENGTH_ROWS; g++)
 		longest = fmaxf(longest, lengths[min(group + g, a.length_groups - 1)]);
-	const float p = (longest + moved) * 1.000001f, p0 = __ldg(&problem->usual.length);
-	const float r0 = __ldg(&problem->usual.distance);
+	return longest;
+}
+
+/* P at most of the rows of a tile; infinity: they are to be measured, since that is unknown, or so far from the usual that
+ * too many would be undecided for it. */
+template <int ROWS>
+static __device__ __forceinline__ float tile_length(const struct fkmi_sm90_assign &a,
+													const struct length_measure &measure, int tile, float longest)
+{
+	const float infinity = __int_as_float(0x7f800000), p = (longest + measure.moved) * 1.000001f;
+	const float p0 = measure.usual_length, r0 = measure.usual_distance;
+	if (is_counted<ROWS>(a, tile) || !(measure.moved < infinity))
+		return infinity;
 	return p * p - p0 * p0 <= 1.5f * r0 * r0 ? p : infinity;
 }
 
@@ -164,7 +180,7 @@ template <bool ROOMY> struct finisher {
 	const struct fkmi_sm90_assign &a;
 	uint32_t shared; /* what all finishing warps have of it */
 	int b;           /* -1: none */
-	int count;       /* of the queue: below 32 before each 64 rows */
+	int count;       /* of the queue: below 32 before rows are taken */
 	struct finisher_state<ROOMY> state;
 
 	enum {
@@ -207,14 +223,17 @@ template <bool ROOMY> struct finisher {
 			decide();
 	}
 
-	/* Makes the labels of rows first .. first + 63 of problem `next`, whose results lie at `results`, after settle(). */
-	__device__ __forceinline__ void take(int next, bool counted, int first, uint32_t results)
+	/* Makes the labels of 64 rows of problem `next` from each of `first` on, whose results lie at `results`, after settle().
+	 * More than one: so that the lanes have more to do while they wait. */
+	template <int TILES>
+	__device__ __forceinline__ void take(int next, bool counted, const int *first, const uint32_t *results)
 	{
+		static_assert(31 + 64 * TILES <= FINISH_QUEUE, "they have room in the queue");
 		state.set_counted(base(), counted);
 		if (next != b)
 			turn_to(next);
 		if (next >= 0)
-			take_rows(counted, first, results + 16 * lane());
+			take_rows<TILES>(counted, first, results);
 	}
 
 	__device__ __forceinline__ void turn_to(int next)
@@ -242,31 +261,34 @@ template <bool ROOMY> struct finisher {
 		return &a.residuals[(int64_t)b * a.copied_rows + a.operand_row + row];
 	}
 
-	/* This lane's rows of the 64, every 32nd. */
-	__device__ __forceinline__ void take_rows(bool counted, int first, uint32_t results)
+	/* This lane's rows of each 64, every 32nd. */
+	template <int TILES>
+	__device__ __forceinline__ void take_rows(bool counted, const int *first, const uint32_t *results)
 	{
-		const int row = first + lane();
-		const int64_t at = (int64_t)b * a.n + a.span_row + row;
-		int before[2];
+		const int64_t start = (int64_t)b * a.n + a.span_row + lane();
+		int before[2 * TILES];
 #pragma unroll
-		for (int j = 0; j < 2; j++)
-			before[j] = row + 32 * j < a.span_rows ? a.labels[at + 32 * j] : 0;
+		for (int j = 0; j < 2 * TILES; j++) {
+			const int row = first[j / 2] + j % 2 * 32;
+			before[j] = row + lane() < a.span_rows ? a.labels[start + row] : 0;
+		}
 #pragma unroll
-		for (int j = 0; j < 2; j++) {
-			const bool there = row + 32 * j < a.span_rows;
-			float4 result = shared_load4(results + 512 * j);
+		for (int j = 0; j < 2 * TILES; j++) {
+			const int row = first[j / 2] + j % 2 * 32;
+			const bool there = row + lane() < a.span_rows;
+			float4 result = shared_load4(results[j / 2] + 16 * lane() + j % 2 * 512);
 			const int label = __float_as_int(result.y);
 			bool decided = result.x < 3.0e38f;
 			if (a.exact) {
-				const float residual = there && a.residuals != nullptr ? __ldg(residual_of(row + 32 * j)) : 0.0f;
+				const float residual = there && a.residuals != nullptr ? __ldg(residual_of(row + lane())) : 0.0f;
 				/* A row's own P^2, or P of all the tile's rows with another sign. */
 				result.w = result.w < 0 ? __fmul_ru(result.w, result.w) : result.w * a.square_factor;
 				decided = decided && !counted && state.decides(base(), result.x, result.z, result.w, residual);
 			}
 			if (there) {
 				if (a.previous != nullptr)
-					a.previous[at + 32 * j] = before[j];
-				a.labels[at + 32 * j] = label;
+					a.previous[start + row] = before[j];
+				a.labels[start + row] = label;
 			}
 			state.add_changed(base(), there && decided && before[j] != label);
 			const bool waits = there && !decided;
@@ -276,12 +298,13 @@ template <bool ROOMY> struct finisher {
 			if (waits) {
 				const int place = count + __popc(mask & ((1u << lane()) - 1));
 				shared_store4(base() + QUEUE + 16 * place, result);
-				shared_store2(base() + QUEUE_ROWS + 8 * place, row + 32 * j, before[j]);
+				shared_store2(base() + QUEUE_ROWS + 8 * place, row + lane(), before[j]);
 			}
 			count += __popc(mask);
 		}
 		if (a.exact && state.measures_all(base()))
-			keep_longest(first, results);
+			for (int t = 0; t < TILES; t++)
+				keep_longest(first[t], results[t]);
 	}
 
 	/* Of the 64 rows, whose results have P^2 each. */
@@ -290,7 +313,8 @@ template <bool ROOMY> struct finisher {
 		float longest = 0;
 		for (int j = 0; j < 2; j++)
 			if (first + lane() + 32 * j < a.span_rows)
-				longest = fmaxf(longest, __uint_as_float(shared_load1(results + 512 * j + 12)) * a.square_factor);
+				longest = fmaxf(longest,
+								__uint_as_float(shared_load1(results + 16 * lane() + 512 * j + 12)) * a.square_factor);
 		/* The order of floats that are not negative is that of integers. */
 		longest = __int_as_float(__reduce_max_sync(0xffffffffu, __float_as_int(longest)));
 		if (lane() == 0 && first < a.span_rows)

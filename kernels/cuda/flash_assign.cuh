@@ -276,7 +276,9 @@ static __device__ __forceinline__ void multiply_resident(multiplier<SHAPE, RECHE
 					return;
 				float length = __int_as_float(0x7f800000);
 				if (!SHAPE::MEASURES)
-					length = tile_length<SHAPE::POINTS>(m.a, list.problem(m.a, m.item()), item.tile);
+					length = tile_length<SHAPE::POINTS>(
+						m.a, length_measure_of(m.a, list.problem(m.a, m.item())), item.tile,
+						longest_of<SHAPE::POINTS>(m.a, list.problem(m.a, m.item()), item.tile));
 				if (length < __int_as_float(0x7f800000)) {
 #pragma unroll
 					for (int block = 0; block < BLOCKS; block++)
@@ -447,9 +449,11 @@ template <class SHAPE>
 static __device__ __forceinline__ void finish_tiles(const struct fkmi_sm90_assign &a, uint32_t base)
 {
 	typedef shared_layout<SHAPE, false> layout;
-	constexpr uint32_t ROWS = SHAPE::POINTS / FINISHERS, PARTS = ROWS / 64; /* of a warp in a tile */
+	constexpr bool ROOMY = SHAPE::MOVER_REGISTERS >= 56;
+	/* Of a warp in a tile, and how many of them it takes together, in how many parts. */
+	constexpr uint32_t ROWS = SHAPE::POINTS / FINISHERS, TOGETHER = ROOMY ? ROWS / 64 : 1, PARTS = ROWS / 64 / TOGETHER;
 	const work_list<SHAPE, false> list(a);
-	struct finisher<(SHAPE::MOVER_REGISTERS >= 56)> finisher(a, base + layout::FINISH);
+	struct finisher<ROOMY> finisher(a, base + layout::FINISH);
 #pragma unroll 1
 	for (uint32_t part = 0; part == 0 || finisher.b >= 0; part++) {
 		{
@@ -461,16 +465,24 @@ static __device__ __forceinline__ void finish_tiles(const struct fkmi_sm90_assig
 		}
 		asm volatile("" : "+r"(part)); /* all that is found again: registers are few */
 		const int i = (int)(blockIdx.x + part / PARTS * block_count());
-		const uint32_t slot = part / PARTS % RESULT_SLOTS, mine = (thread_index() / 32 - 1) * ROWS + part % PARTS * 64;
+		const uint32_t slot = part / PARTS % RESULT_SLOTS;
+		const uint32_t mine = (thread_index() / 32 - 1) * ROWS + part % PARTS * 64 * TOGETHER;
 		struct work_item item = {-1, 0, 0, 0};
-		int first = 0;
+		int first[TOGETHER];
+		uint32_t results[TOGETHER];
+		first[0] = 0;
 		if (i < list.count(a)) {
-			first = list.get(a, i, item) ? item.tile * SHAPE::POINTS + (int)mine : a.span_rows;
-			prefetch_rows(a, item.b, first, 64);
+			first[0] = list.get(a, i, item) ? item.tile * SHAPE::POINTS + (int)mine : a.span_rows;
+			prefetch_rows(a, item.b, first[0], 64 * TOGETHER);
 			mbarrier_wait(base + layout::RESULT_FULL + 8 * slot, part / PARTS / RESULT_SLOTS & 1);
 		}
-		finisher.take(item.b, is_counted<SHAPE::POINTS>(a, item.tile), first,
-					  base + layout::RESULTS + slot * layout::RESULT_BYTES + 16 * mine);
+#pragma unroll
+		for (uint32_t t = 0; t < TOGETHER; t++) {
+			first[t] = first[0] + 64 * (int)t;
+			results[t] = base + layout::RESULTS + slot * layout::RESULT_BYTES + 16 * (mine + 64 * t);
+		}
+		/* Without a problem that ends it. */
+		finisher.template take<TOGETHER>(item.b, is_counted<SHAPE::POINTS>(a, item.tile), first, results);
 		if (finisher.b >= 0 && part % PARTS == PARTS - 1)
 			mbarrier_arrive(base + layout::RESULT_EMPTY + 8 * slot);
 	}

@@ -16,6 +16,11 @@ template <int STEPS_, int BUFFERS_, int COLUMNS_> struct kept_shape {
 	static constexpr int STEPS = STEPS_, BUFFERS = BUFFERS_;
 	static constexpr int GROUPS = FKMI_SM90_KEPT_GROUPS, ROWS = FKMI_SM90_KEPT_POINTS, COLUMNS = COLUMNS_;
 	static constexpr int SLICES = (STEPS + SLICE_STEPS - 1) / SLICE_STEPS;
+	/* Registers of a thread that multiplies, and of one that does not; with more of those, warps that make labels take two
+	 * tiles together. */
+	static constexpr bool CROWDED = STEPS > 4 && COLUMNS > 112;
+	static constexpr int REGISTERS = CROWDED ? 152 : 144, MOVER_REGISTERS = CROWDED ? 56 : 80;
+	static constexpr int TOGETHER = CROWDED ? 1 : 2;
 	static constexpr int RESULT_SLOTS = FKMI_SM90_KEPT_RESULTS;
 	static constexpr int POINT_BYTES = ROWS * SLICES * 128, CENTROID_BYTES = COLUMNS * SLICES * 128; /* of a tile */
 };
@@ -29,9 +34,10 @@ template <class SHAPE> struct kept_layout {
 	static constexpr int RESULT_FULL = EMPTY + 8 * SHAPE::BUFFERS, RESULT_EMPTY = RESULT_FULL + 8 * SHAPE::RESULT_SLOTS;
 	static constexpr int GROUP_BARRIERS = RESULT_EMPTY + 8 * SHAPE::RESULT_SLOTS;
 	static constexpr int KEPT_FULL = BARRIERS + SHAPE::GROUPS * GROUP_BARRIERS, KEPT_EMPTY = KEPT_FULL + 8;
-	static constexpr int RUN = KEPT_EMPTY + 8, NEWS = RUN + 8, FINISH = BARRIERS + 640;
+	static constexpr int RUN = KEPT_EMPTY + 8, NEWS = (RUN + 8 + 15) / 16 * 16, FINISH = BARRIERS + 640;
 	static constexpr int CENTROIDS = BARRIERS + FKMI_SM90_KEPT_BARRIERS;
-	static_assert(NEWS + 16 * SHAPE::GROUPS * SHAPE::BUFFERS <= FINISH, "barriers lie over others");
+	static_assert(NEWS % 16 == 0 && FINISH % 16 == 0 && NEWS + 16 * SHAPE::GROUPS * SHAPE::BUFFERS <= FINISH,
+				  "barriers lie over others");
 	static_assert(FINISH + SHAPE::GROUPS * FINISH_BYTES <= CENTROIDS, "centroids lie over others");
 	static_assert(CENTROIDS % 1024 == 0, "the swizzle needs that");
 
@@ -100,7 +106,7 @@ template <class SHAPE> struct kept_run {
 /*
  * What the thread that brings a tile tells those that multiply, since to find that out takes them longer than to multiply:
  * how many times the centroids change before the warpgroup's next tile, or the end; whether this is its last one; the
- * problem; and the tile's number in it.
+ * problem; and what tile_length says.
  */
 enum { NEWS_TURNS = 0xffff, NEWS_LAST = 1 << 16 };
 
@@ -135,24 +141,31 @@ static __device__ __forceinline__ void bring_tiles(const struct tensor_map *poin
 		return;
 	int place = run.place(run.first()), tile = run.first() - place * a.tiles, b = run.problem(place);
 	const int first = place, last = run.place(run.end() - 1);
-	bool keeps = false; /* the centroids of the tile's problem are still to come */
+	struct length_measure measure = length_measure_of(a, b);
+	auto find_longest = [&](int at) {
+		return measure.moved < __int_as_float(0x7f800000) ? longest_of<SHAPE::ROWS>(a, b, at) : 0.0f;
+	};
+	float longest = find_longest(tile);
 	keep_centroids<SHAPE>(centroids, a, base, b);
 	int group = 0;
 	uint32_t done = 0;
+	bool keeps = false; /* the centroids of the tile's problem are still to come */
 #pragma unroll 1
 	for (int left = run.end() - run.first(); left > 0; left--) {
 		const uint32_t buffer = done % SHAPE::BUFFERS, barriers = layout::barriers(base, group);
-		int news = left <= SHAPE::GROUPS            ? last - place + NEWS_LAST
-				   : tile + SHAPE::GROUPS < a.tiles ? 0
-													: (tile + SHAPE::GROUPS) / a.tiles;
+		const uint32_t full = barriers + layout::FULL + 8 * buffer;
+		const int news = left <= SHAPE::GROUPS            ? last - place + NEWS_LAST
+						 : tile + SHAPE::GROUPS < a.tiles ? 0
+														  : (tile + SHAPE::GROUPS) / a.tiles;
+		const float length = tile_length<SHAPE::ROWS>(a, measure, tile, longest);
+		longest = find_longest(tile + 1); /* it will have come when it is wanted */
 		mbarrier_wait(barriers + layout::EMPTY + 8 * buffer, (done / SHAPE::BUFFERS & 1) ^ 1);
-		shared_store2(layout::news(base, group, buffer), news, b);
-		shared_store1(layout::news(base, group, buffer) + 8, (uint32_t)tile);
-		mbarrier_arrive_expect(barriers + layout::FULL + 8 * buffer, SHAPE::POINT_BYTES);
+		shared_store4(layout::news(base, group, buffer), {__int_as_float(news), __int_as_float(b), length, 0});
+		mbarrier_arrive_expect(full, SHAPE::POINT_BYTES);
 #pragma unroll
 		for (int j = 0; j < SHAPE::SLICES; j++)
-			copy_box(layout::points(base, group, buffer) + j * BLOCK_BYTES, points,
-					 barriers + layout::FULL + 8 * buffer, j * SLICE, a.operand_row + tile * SHAPE::ROWS, b);
+			copy_box(layout::points(base, group, buffer) + j * BLOCK_BYTES, points, full, j * SLICE,
+					 a.operand_row + tile * SHAPE::ROWS, b);
 		if (keeps) {
 			/* Only now, so that the points are on their way. */
 			mbarrier_wait(base + layout::KEPT_EMPTY, (uint32_t)(place - 1 - first) & 1);
@@ -162,6 +175,8 @@ static __device__ __forceinline__ void bring_tiles(const struct tensor_map *poin
 		if (++tile == a.tiles && left > 1) {
 			tile = 0;
 			b = run.problem(++place);
+			measure = length_measure_of(a, b);
+			longest = find_longest(tile);
 			keeps = true;
 		}
 		if (++group == SHAPE::GROUPS) {
@@ -205,9 +220,9 @@ static __device__ __forceinline__ void multiply_kept(const struct fkmi_sm90_assi
 	do {
 		const uint32_t buffer = done % SHAPE::BUFFERS;
 		mbarrier_wait(barriers() + layout::FULL + 8 * buffer, done / SHAPE::BUFFERS & 1);
-		news = shared_load1(layout::news(base, group(), buffer));
-		const int b = (int)shared_load1(layout::news(base, group(), buffer) + 4);
-		const int tile = (int)shared_load1(layout::news(base, group(), buffer) + 8);
+		const float4 told = shared_load4(layout::news(base, group(), buffer));
+		news = __float_as_uint(told.x);
+		const int b = __float_as_int(told.y);
 #pragma unroll
 		for (int step = 0; step < STEPS; step++)
 			load_fragment(x[step], layout::points(base, group(), buffer) + (uint32_t)(step / SLICE_STEPS) * BLOCK_BYTES,
@@ -233,9 +248,8 @@ static __device__ __forceinline__ void multiply_kept(const struct fkmi_sm90_assi
 						  (done / SHAPE::RESULT_SLOTS & 1) ^ 1);
 			if (!a.exact)
 				return;
-			const float length = tile_length<SHAPE::ROWS>(a, b, tile);
-			if (length < __int_as_float(0x7f800000)) {
-				store_length(length, results());
+			if (told.z < __int_as_float(0x7f800000)) {
+				store_length(told.z, results());
 				return;
 			}
 			const float *shift = a.shift != nullptr ? a.shift + (int64_t)b * a.shift_stride : nullptr;
@@ -278,7 +292,7 @@ static __device__ __forceinline__ void finish_kept(const struct fkmi_sm90_assign
 		a, base
 	};
 	const uint32_t barriers = layout::barriers(base, group);
-	struct finisher<true> finisher(a, base + layout::FINISH);
+	struct finisher<!SHAPE::CROWDED> finisher(a, base + layout::FINISH);
 	int left = run.end() - run.first() - group; /* tiles of the block from the warp's next one on */
 	int place = 0, tile = 0, b = -1;
 	if (left > 0) {
@@ -287,20 +301,37 @@ static __device__ __forceinline__ void finish_kept(const struct fkmi_sm90_assign
 		b = run.problem(place);
 	}
 #pragma unroll 1
-	for (uint32_t done = 0;; done++) {
-		const uint32_t slot = done % SHAPE::RESULT_SLOTS;
+	for (uint32_t done = 0;;) {
+		const bool counted = is_counted<SHAPE::ROWS>(a, tile);
+		/* Two tiles together, where the next one is like this. */
+		const int next = tile + SHAPE::GROUPS;
+		const bool two = SHAPE::TOGETHER == 2 && left > SHAPE::GROUPS && next < a.tiles &&
+						 is_counted<SHAPE::ROWS>(a, next) == counted;
+		auto slot = [&](uint32_t i) { return (done + i) % SHAPE::RESULT_SLOTS; };
+		auto wait = [&](uint32_t i) {
+			mbarrier_wait(barriers + layout::RESULT_FULL + 8 * slot(i), (done + i) / SHAPE::RESULT_SLOTS & 1);
+		};
 		if (left > 0) {
-			/* Those of the tile behind will have come when they are wanted. */
-			prefetch_rows(a, b, (tile + SHAPE::GROUPS) * SHAPE::ROWS, SHAPE::ROWS);
-			mbarrier_wait(barriers + layout::RESULT_FULL + 8 * slot, done / SHAPE::RESULT_SLOTS & 1);
+			/* Those behind will have come when they are wanted. */
+			prefetch_rows(a, b, (next + SHAPE::GROUPS) * SHAPE::ROWS, SHAPE::ROWS);
+			prefetch_rows(a, b, (next + 2 * SHAPE::GROUPS) * SHAPE::ROWS, SHAPE::ROWS);
+			wait(0);
+			if (two)
+				wait(1);
 		}
-		finisher.settle(b, is_counted<SHAPE::ROWS>(a, tile));
-		finisher.take(b, is_counted<SHAPE::ROWS>(a, tile), tile * SHAPE::ROWS, layout::results(base, group, slot));
+		finisher.settle(b, counted);
+		const int first[] = {tile * SHAPE::ROWS, two ? next * SHAPE::ROWS : a.span_rows};
+		const uint32_t results[] = {layout::results(base, group, slot(0)), layout::results(base, group, slot(1))};
+		finisher.template take<SHAPE::TOGETHER>(b, counted, first, results);
 		if (left <= 0)
 			break;
-		mbarrier_arrive(barriers + layout::RESULT_EMPTY + 8 * slot);
-		left -= SHAPE::GROUPS;
-		tile += SHAPE::GROUPS;
+		mbarrier_arrive(barriers + layout::RESULT_EMPTY + 8 * slot(0));
+		if (two)
+			mbarrier_arrive(barriers + layout::RESULT_EMPTY + 8 * slot(1));
+		const int taken = two ? 2 : 1;
+		done += taken;
+		left -= taken * SHAPE::GROUPS;
+		tile += taken * SHAPE::GROUPS;
 		if (left <= 0)
 			b = -1;
 		else if (tile >= a.tiles) {
@@ -343,7 +374,7 @@ static __device__ __forceinline__ void kept_assign(const struct tensor_map *poin
 	__syncthreads();
 	grid_release();
 	if (warp < 4) {
-		registers_decrease<56>();
+		registers_decrease<SHAPE::MOVER_REGISTERS>();
 		if (warp == 0) {
 			if (threadIdx.x == 0)
 				bring_tiles<SHAPE>(points, centroids, a, base);
@@ -352,7 +383,7 @@ static __device__ __forceinline__ void kept_assign(const struct tensor_map *poin
 			count_tiles(a, SHAPE::GROUPS);
 		}
 	} else {
-		registers_increase<152>();
+		registers_increase<SHAPE::REGISTERS>();
 		multiply_kept<SHAPE>(a, base);
 	}
 }

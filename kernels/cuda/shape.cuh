@@ -15,7 +15,7 @@ enum {
 	BLOCK_BYTES = BLOCK_ROWS * 128, /* of a slice */
 	RESULT_SLOTS = 2,
 	FINISH_STATE_BYTES = 48,                              /* of a finishing warp, */
-	FINISH_QUEUE = 96,                                    /* rows that wait, */
+	FINISH_QUEUE = 160,                                   /* rows that wait, */
 	FINISH_BYTES = FKMI_SM90_FINISH_BYTES,                /* and all its shared memory */
 	CANDIDATE_LIST_BYTES = 2 * FKMI_SM90_LANE_CANDIDATES, /* of a row, for each of four lanes */
 };

@@ -17,9 +17,9 @@ enum {
 	FKMI_SM90_COPY_ROWS = 64,        /* of a group that copies points */
 	FKMI_SM90_COUNTED_ROWS = 4096,   /* a tile of so many rows is measured for the next certificate */
 	FKMI_SM90_LENGTH_ROWS = 64,      /* rows with one bound of their lengths */
-	FKMI_SM90_FINISH_BYTES = 48 + 24 * 96, /* of shared memory, for a warp that makes labels */
-	FKMI_SM90_NO_CANDIDATE = -1,           /* ends a list of candidates */
-	FKMI_SM90_SCAN_ALL = -2,               /* in place of a list: it did not fit */
+	FKMI_SM90_FINISH_BYTES = 48 + 24 * 160, /* of shared memory, for a warp that makes labels */
+	FKMI_SM90_NO_CANDIDATE = -1,            /* ends a list of candidates */
+	FKMI_SM90_SCAN_ALL = -2,                /* in place of a list: it did not fit */
 };
 
 /*
@@ -64,9 +64,9 @@ enum {
 enum {
 	FKMI_SM90_KEPT_GROUPS = 3, /* warpgroups that multiply, and finishing warps */
 	FKMI_SM90_KEPT_THREADS = 128 * (FKMI_SM90_KEPT_GROUPS + 1),
-	FKMI_SM90_KEPT_POINTS = 64,    /* of a tile */
-	FKMI_SM90_KEPT_RESULTS = 8,    /* tiles of a warpgroup whose labels may be still to make: those come in bursts */
-	FKMI_SM90_KEPT_BARRIERS = 8192 /* bytes, with what finishing warps need and what aligns the centroids */
+	FKMI_SM90_KEPT_POINTS = 64,     /* of a tile */
+	FKMI_SM90_KEPT_RESULTS = 6,     /* tiles of a warpgroup whose labels may be still to make: those come in bursts */
+	FKMI_SM90_KEPT_BARRIERS = 13312 /* bytes, with what finishing warps need and what aligns the centroids */
 };
 
 /* Their shared memory: the points' buffers of so many slices, results, barriers, centroids, norms. */

@@ -61,7 +61,7 @@ static enum fkm_status open_contexts(struct suite_contexts *suite, const char *n
 	for (int rank = 0; rank < ranks; rank++) {
 		if (ranks > 1 && fkm_local_ranks_get(suite->groups[index], rank, &communicator) != FKM_OK)
 			abort();
-		if (devices > 1)
+		if (ranks > 1 && devices > 1)
 			params.device = rank % devices;
 		enum fkm_status status = fkm_context_create(&params, &suite->contexts[index][rank]);
 		if (status != FKM_OK)

@@ -26,12 +26,34 @@ struct facts {
 	cl_device_fp_config singles, doubles;
 	cl_bool little_endian, compiler, available;
 	bool atomics;
+	int32_t lockstep; /* FKMI_LOCKSTEP of kernels/common/dialect.h */
 };
 
 static cl_int ask_value(const struct fkmi_opencl_driver *driver, cl_device_id id, cl_device_info what, void *value,
 						size_t bytes)
 {
 	return driver->clGetDeviceInfo(id, what, bytes, value, NULL);
+}
+
+/* Items that can be made to meet by PTX: a warp, of NVIDIA's devices alone. From Volta on, since what is older was not
+ * tried and may have a compiler that does not know the instruction. */
+static cl_int ask_lockstep(const struct fkmi_opencl_driver *driver, cl_device_id id, const char *extensions,
+						   int32_t *lockstep)
+{
+	enum { WARP = 32, VOLTA = 7 };
+	char vendor[64] = "";
+	cl_uint warp = 0, capability = 0;
+	*lockstep = 1;
+	if (strstr(extensions, "cl_nv_device_attribute_query") == NULL)
+		return CL_SUCCESS;
+	cl_int result = fkmi_opencl_ask_text(driver, id, CL_DEVICE_VENDOR, vendor, sizeof vendor);
+	if (result == CL_SUCCESS)
+		result = ask_value(driver, id, CL_DEVICE_WARP_SIZE_NV, &warp, sizeof warp);
+	if (result == CL_SUCCESS)
+		result = ask_value(driver, id, CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV, &capability, sizeof capability);
+	if (result == CL_SUCCESS && strstr(vendor, "NVIDIA") != NULL && warp == WARP && capability >= VOLTA)
+		*lockstep = WARP;
+	return result;
 }
 
 static enum fkm_status ask(const struct fkmi_opencl_driver *driver, cl_device_id id, struct facts *facts)
@@ -70,6 +92,8 @@ static enum fkm_status ask(const struct fkmi_opencl_driver *driver, cl_device_id
 		result = fkmi_opencl_ask_text(driver, id, texts[i].what, texts[i].text, texts[i].bytes);
 	for (size_t i = 0; i < sizeof values / sizeof values[0] && result == CL_SUCCESS; i++)
 		result = ask_value(driver, id, values[i].what, values[i].value, values[i].bytes);
+	if (result == CL_SUCCESS)
+		result = ask_lockstep(driver, id, extensions, &facts->lockstep);
 	FKMI_TRY(fkmi_opencl_check(result, "clGetDeviceInfo", FKM_ERROR_NO_DEVICE));
 	facts->atomics = strstr(extensions, "cl_khr_int64_base_atomics") != NULL;
 	return FKM_OK;
@@ -264,6 +288,7 @@ static enum fkm_status open_parts(struct fkmi_opencl *opencl, const struct fkmi_
 	if (params->automatic && (facts.type & CL_DEVICE_TYPE_CPU) != 0)
 		return fkmi_fail(FKM_ERROR_NO_DEVICE, "%s is a CPU, which the cpu backend serves better", facts.name);
 	snprintf(opencl->gpu.device.name, sizeof opencl->gpu.device.name, "%s", facts.name);
+	opencl->lockstep = facts.lockstep;
 	opencl->gpu.device.limits = limits_of(&facts, params->memory_budget_bytes);
 	cl_int result = CL_SUCCESS;
 	if (opencl->context == NULL)

@@ -5,6 +5,7 @@
 
 #define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
+#include <CL/cl_ext.h>
 
 #include "backends/gpu/gpu.h"
 #include "error.h"
@@ -112,6 +113,7 @@ struct fkmi_opencl {
 	struct fkmi_gpu gpu; /* first */
 	const struct fkmi_opencl_driver *driver;
 	cl_device_id id;
+	int32_t lockstep;   /* FKMI_LOCKSTEP of kernels/common/dialect.h */
 	cl_context context; /* retained, or NULL, as the next two */
 	cl_command_queue queue;
 	cl_program steps;

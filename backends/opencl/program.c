@@ -158,12 +158,15 @@ static enum fkm_status make_program(struct build *build)
 
 enum fkm_status fkmi_opencl_build_steps(struct fkmi_opencl *opencl)
 {
+	char options[64];
+	snprintf(options, sizeof options, OPTIONS " -DFKMI_TILE_APART%s",
+			 opencl->lockstep == 32 ? " -DFKMI_LOCKSTEP=32" : "");
 	struct build build = {
 		.opencl = opencl,
 		.what = "the program of the steps",
 		.source = fkmi_opencl_steps_source,
 		.source_bytes = fkmi_opencl_steps_source_bytes,
-		.options = OPTIONS " -DFKMI_TILE_APART",
+		.options = options,
 	};
 	enum fkm_status status = make_program(&build);
 	opencl->steps = build.program;

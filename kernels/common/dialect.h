@@ -45,7 +45,9 @@ typedef ulong uint64_t;
 #define FKMI_ARG(type, name) __global char *name##_base, long name##_offset
 #define FKMI_USE(type, name) __global type *name = (__global type *)(name##_base + name##_offset)
 #define FKMI_UNROLL _Pragma("unroll")
+#if !defined(FKMI_LOCKSTEP) /* an option of the build, 32, where warps have so many items and the compiler knows PTX */
 #define FKMI_LOCKSTEP 1
+#endif
 #define FKMI_BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
 #define FKMI_BARRIER_ALL() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 
@@ -62,10 +64,19 @@ FKMI_INLINE int64_t fkmi_groups(void)
 	return (int64_t)get_num_groups(0);
 }
 
+/*
+ * The items of a warp run ahead of each other, so that OpenCL C, which has no barrier of some items of a group, cannot
+ * say this: bar.warp.sync is what __syncwarp compiles to. It orders the named items' accesses to memory, the compiler's
+ * own is kept in order by the clobber, and items are numbered along warps since groups have one dimension.
+ */
 FKMI_INLINE void fkmi_meet(int first, int count)
 {
+#if FKMI_LOCKSTEP > 1
+	asm volatile("bar.warp.sync %0;" : : "r"(0xffffffffu >> (32 - count) << first % 32) : "memory");
+#else
 	(void)first;
 	(void)count;
+#endif
 }
 
 FKMI_INLINE int32_t fkmi_local_add32(FKMI_LOCAL int32_t *p, int32_t v)

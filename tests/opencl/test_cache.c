@@ -163,6 +163,20 @@ static void test_key(void **state)
 	expect_programs(&setup, 0, 0, PROGRAMS);
 }
 
+/* Of the same device, built with other options: the program of the steps, which says whether warps meet. */
+static void test_options(void **state)
+{
+	(void)state;
+	struct fake_opencl_setup setup = two_devices;
+	setup.device[1].vendor = "NVIDIA";
+	setup.device[1].warp = 32;
+	setup.device[1].capability = 6;
+	expect_programs(&setup, 0, PROGRAMS, 0);
+	setup.device[1].capability = 9;
+	expect_programs(&setup, 0, 1, PROGRAMS - 1);
+	expect_programs(&setup, 0, 0, PROGRAMS);
+}
+
 static void test_corrupt(void **state)
 {
 	(void)state;
@@ -234,9 +248,10 @@ static void test_places(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_hit, begin),        cmocka_unit_test_setup(test_key, begin),
-		cmocka_unit_test_setup(test_corrupt, begin),    cmocka_unit_test_setup(test_refused, begin),
-		cmocka_unit_test_setup(test_unwritable, begin), cmocka_unit_test_setup(test_places, begin),
+		cmocka_unit_test_setup(test_hit, begin),     cmocka_unit_test_setup(test_key, begin),
+		cmocka_unit_test_setup(test_options, begin), cmocka_unit_test_setup(test_corrupt, begin),
+		cmocka_unit_test_setup(test_refused, begin), cmocka_unit_test_setup(test_unwritable, begin),
+		cmocka_unit_test_setup(test_places, begin),
 	};
 	snprintf(root, sizeof root, "/tmp/fkm-cache-XXXXXX");
 	if (mkdtemp(root) == NULL)

@@ -152,6 +152,39 @@ static void test_none(void **state)
 	}
 }
 
+/* Warps meet by PTX: of NVIDIA's devices that say that they have them, and of no others. */
+static void test_lockstep(void **state)
+{
+	(void)state;
+	static const struct {
+		struct fake_device device;
+		bool meet;
+	} cases[] = {
+		{{.vendor = "NVIDIA Corporation", .warp = 32, .capability = 9}, true},
+		{{.vendor = "NVIDIA Corporation", .warp = 32, .capability = 7}, true},
+		{{.vendor = "NVIDIA Corporation", .warp = 32, .capability = 6}, false},
+		{{.vendor = "NVIDIA Corporation", .warp = 64, .capability = 9}, false},
+		{{.vendor = "NVIDIA Corporation"}, false},
+		{{.vendor = "Another", .warp = 32, .capability = 9}, false},
+		{{.vendor = NULL}, false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct fake_opencl_setup setup = two_devices;
+		struct fkmi_opencl *opencl;
+		setup.device[1] = cases[i].device;
+		setup.device[1].platform = 1;
+		setup.device[1].name = "Fake GPU";
+		setup.device[1].type = CL_DEVICE_TYPE_GPU;
+		fake_opencl_reset(&setup);
+		expect(open_device(&(struct fkmi_open_params){.device = 0}, &opencl), FKM_OK);
+		assert_string_equal(fake_opencl_report().options, cases[i].meet
+															  ? "-cl-std=CL1.2 -DFKMI_TILE_APART -DFKMI_LOCKSTEP=32"
+															  : "-cl-std=CL1.2 -DFKMI_TILE_APART");
+		release(opencl);
+		expect_clean();
+	}
+}
+
 /* ---- limits and plans ---- */
 
 static void test_limits(void **state)
@@ -365,15 +398,11 @@ static void test_callers_buffers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_list),
-		cmocka_unit_test(test_choice),
-		cmocka_unit_test(test_unusable),
-		cmocka_unit_test(test_none),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_plans),
-		cmocka_unit_test(test_two_devices),
-		cmocka_unit_test(test_callers_queue),
-		cmocka_unit_test(test_callers_buffers),
+		cmocka_unit_test(test_list),          cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_unusable),      cmocka_unit_test(test_none),
+		cmocka_unit_test(test_lockstep),      cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_plans),         cmocka_unit_test(test_two_devices),
+		cmocka_unit_test(test_callers_queue), cmocka_unit_test(test_callers_buffers),
 	};
 	setenv("FKM_OPENCL_CACHE", "0", 1);
 	return cmocka_run_group_tests_name("opencl host side", tests, NULL, NULL);

@@ -199,6 +199,7 @@ FAKE_EXPORT cl_int clGetDeviceInfo(cl_device_id id, cl_device_info what, size_t 
 	const cl_ulong largest = device->largest_buffer != 0 ? device->largest_buffer : (cl_ulong)1 << 30;
 	const cl_ulong local = device->local_bytes != 0 ? device->local_bytes : 48 << 10;
 	const cl_uint units = 12;
+	char extensions[128];
 	const size_t group = device->group != 0 ? device->group : 1024;
 	const cl_device_fp_config singles = all & ~(device->flushes ? (cl_device_fp_config)CL_FP_DENORM : 0);
 	const cl_device_fp_config doubles = device->no_doubles ? 0 : all;
@@ -210,9 +211,19 @@ FAKE_EXPORT cl_int clGetDeviceInfo(cl_device_id id, cl_device_info what, size_t 
 		return answer_text("OpenCL 1.2 fake device", bytes, value, needed);
 	case CL_DRIVER_VERSION:
 		return answer_text(device->driver != NULL ? device->driver : "1.0", bytes, value, needed);
+	case CL_DEVICE_VENDOR:
+		return answer_text(device->vendor != NULL ? device->vendor : "Fake", bytes, value, needed);
 	case CL_DEVICE_EXTENSIONS:
-		return answer_text(device->no_atomics ? "cl_khr_fp64" : "cl_khr_fp64 cl_khr_int64_base_atomics", bytes, value,
-						   needed);
+		snprintf(extensions, sizeof extensions, "cl_khr_fp64%s%s",
+				 device->no_atomics ? "" : " cl_khr_int64_base_atomics",
+				 device->warp == 0 ? "" : " cl_nv_device_attribute_query");
+		return answer_text(extensions, bytes, value, needed);
+	case CL_DEVICE_WARP_SIZE_NV:
+	case CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV:
+		if (device->warp == 0)
+			return misuse(__func__, "a question of an extension that is not there");
+		return answer(what == CL_DEVICE_WARP_SIZE_NV ? &device->warp : &device->capability, sizeof(cl_uint), bytes,
+					  value, needed);
 	case CL_DEVICE_PLATFORM:
 		return answer(&platform, sizeof(cl_platform_id), bytes, value, needed);
 	case CL_DEVICE_TYPE:
@@ -575,6 +586,7 @@ FAKE_EXPORT cl_int clBuildProgram(cl_program program, cl_uint count, const cl_de
 	if (current.build_log != NULL && program->from_source)
 		return CL_BUILD_PROGRAM_FAILURE;
 	program->built = true;
+	snprintf(counts.options, sizeof counts.options, "%s", options);
 	if (program->from_source)
 		counts.compiled++;
 	else

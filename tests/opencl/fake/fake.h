@@ -11,6 +11,7 @@
 
 #define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
+#include <CL/cl_ext.h>
 
 #define FAKE_EXPORT __attribute__((visibility("default")))
 
@@ -27,6 +28,9 @@ struct fake_device {
 	cl_ulong memory_bytes;   /* 0: 4 GiB */
 	cl_int context_result;   /* of creating one */
 	const char *driver;      /* version; NULL: "1.0" */
+	const char *vendor;      /* NULL: "Fake" */
+	cl_uint warp;            /* of cl_nv_device_attribute_query; 0: the extension is not there */
+	cl_uint capability;      /* the major number, likewise */
 };
 
 struct fake_opencl_setup {
@@ -45,6 +49,7 @@ struct fake_opencl_report {
 	int contexts, queues, buffers, programs, kernels, events, mapped; /* alive */
 	int unblocked;                                                    /* writes that did not wait */
 	int compiled, loaded;                                             /* programs, from source and from a binary */
+	char options[160];                                                /* of the last build */
 	int launches;
 	size_t last_group; /* items of a group in the last launch */
 	int misuses;

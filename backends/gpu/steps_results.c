@@ -7,7 +7,7 @@
 enum fkm_status fkmi_gpu_take_distances(struct fkmi_device *device, const struct fkmi_job *job, struct fkmi_ref active,
 										struct fkmi_span span, struct fkmi_ref largest)
 {
-	enum { GROUPS_PER_UNIT = 8 }; /* No more than run at once, since relocate often finds nothing to do. */
+	enum { GROUPS_PER_UNIT = 4 }; /* No more than run at once, since relocate often finds nothing to do. */
 	const struct fkmi_problem *p = &job->problem;
 	/* One also where there are no rows, for the scale. */
 	const int64_t blocks = fkmi_gpu_divide_up(span.rows + (span.rows == 0), FKMI_DISTANCE_ROUNDS * FKMI_OCTETS);

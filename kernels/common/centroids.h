@@ -199,12 +199,14 @@ FKMI_INLINE double fkmi_finish_columns(const struct fkmi_finishing *f, int64_t j
 {
 	int64_t sum[FKMI_FINISH_AHEAD];
 	double old[FKMI_FINISH_AHEAD], grid[FKMI_FINISH_AHEAD];
+	FKMI_UNROLL
 	for (int v = 0; v < count; v++) {
 		const bool is = j + 8 * v < f->d;
 		sum[v] = is ? f->sums[j + 8 * v] : 0;
 		old[v] = is && !norms ? f->centroid[j + 8 * v] : 0.0;
 		grid[v] = is && !norms ? f->quantiser.scale[j + 8 * v] : 1.0;
 	}
+	FKMI_UNROLL
 	for (int v = 0; v < count; v++) {
 		if (moved)
 			sum[v] = fkmi_moved_sum(&f->moves, &f->quantiser, sum[v], f->pair, f->k, j + 8 * v);

@@ -21,8 +21,10 @@ FKMI_KERNEL fkmi_k_find_empty(FKMI_ARG(const int32_t, active), FKMI_ARG(const in
 		int64_t empty = 0, first = FKMI_NONE_YET;
 		for (int64_t k0 = active[b] ? fkmi_item() : k_count; k0 < k_count; k0 += FKMI_WEIGHTS_AHEAD * FKMI_GROUP) {
 			int64_t weight[FKMI_WEIGHTS_AHEAD];
+			FKMI_UNROLL
 			for (int v = 0; v < FKMI_WEIGHTS_AHEAD; v++)
 				weight[v] = k0 + v * FKMI_GROUP < k_count ? weight_sums[b * k_count + k0 + v * FKMI_GROUP] : 1;
+			FKMI_UNROLL
 			for (int v = 0; v < FKMI_WEIGHTS_AHEAD; v++) {
 				empty += weight[v] == 0;
 				first = fkmi_smaller(first, weight[v] == 0 ? k0 + v * FKMI_GROUP : first);

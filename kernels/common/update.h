@@ -22,6 +22,7 @@ enum {
 FKMI_INLINE void fkmi_read_labels(FKMI_GLOBAL const int32_t *labels, FKMI_GLOBAL const int32_t *previous, int64_t i,
 								  int64_t end, int32_t *to, int32_t *from)
 {
+	FKMI_UNROLL
 	for (int r = 0; r < FKMI_LABELS_AHEAD; r++, i += FKMI_GROUP) {
 		to[r] = i < end ? labels[i] : -1;
 		from[r] = i < end && previous != 0 ? previous[i] : -1;
@@ -170,6 +171,7 @@ FKMI_KERNEL fkmi_k_count_entries(FKMI_ARG(const int32_t, active), FKMI_ENTRIES_A
 		for (int64_t i = first + item; i < end; i += FKMI_LABELS_AHEAD * FKMI_GROUP) {
 			int32_t to[FKMI_LABELS_AHEAD], from[FKMI_LABELS_AHEAD];
 			fkmi_read_labels(e.labels, e.previous, i, end, to, from);
+			FKMI_UNROLL
 			for (int r = 0; r < FKMI_LABELS_AHEAD; r++) {
 				const bool adds = !full && to[r] != from[r], takes = adds && from[r] >= 0;
 				if (to[r] >= 0 && local_counts)
@@ -270,6 +272,7 @@ FKMI_KERNEL fkmi_k_place_entries(FKMI_ARG(const int32_t, active), FKMI_ENTRIES_A
 		int32_t to[FKMI_LABELS_AHEAD], from[FKMI_LABELS_AHEAD], to_place[FKMI_LABELS_AHEAD],
 			from_place[FKMI_LABELS_AHEAD];
 		fkmi_read_labels(e.labels, e.all ? 0 : e.previous, first, e.count > 0 ? rows : 0, to, from);
+		FKMI_UNROLL
 		for (int r = 0; r < FKMI_LABELS_AHEAD; r++) {
 			const bool adds = to[r] != from[r], takes = adds && from[r] >= 0;
 			to_place[r] = from_place[r] = 0;
@@ -283,16 +286,19 @@ FKMI_KERNEL fkmi_k_place_entries(FKMI_ARG(const int32_t, active), FKMI_ENTRIES_A
 		 */
 		for (int k0 = item; k0 < local_k; k0 += FKMI_PLACES_AHEAD * FKMI_GROUP) {
 			int32_t start[FKMI_PLACES_AHEAD];
+			FKMI_UNROLL
 			for (int v = 0; v < FKMI_PLACES_AHEAD; v++) {
 				const int k = k0 + v * FKMI_GROUP;
 				start[v] = k < local_k && found[k] != 0 ? fkmi_add32(&place[k], found[k]) : 0;
 			}
+			FKMI_UNROLL
 			for (int v = 0; v < FKMI_PLACES_AHEAD; v++)
 				if (k0 + v * FKMI_GROUP < local_k)
 					found[k0 + v * FKMI_GROUP] = start[v];
 		}
 		FKMI_BARRIER();
 		FKMI_GLOBAL uint32_t *entry = list + b * list_rows;
+		FKMI_UNROLL
 		for (int r = 0; r < FKMI_LABELS_AHEAD; r++) {
 			const uint32_t number = (uint32_t)(first + r * FKMI_GROUP);
 			const bool adds = to[r] != from[r], takes = adds && from[r] >= 0;

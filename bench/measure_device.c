@@ -212,20 +212,33 @@ static bool predict(struct bench *bench, enum fkm_precision precision, struct sp
 	return true;
 }
 
-/* New centroids from the labels that stand there. */
-static bool update(struct bench *bench, struct spread *device)
+/* New centroids from the labels that stand there, or FKM_ERROR_INVALID_ARGUMENT where one of them is impossible. */
+static bool update(struct bench *bench, enum fkm_status expected, struct spread *device)
 {
 	int64_t copy = bench->turn++ % bench->copies.count;
 	struct fkm_array points = points_of(bench, copy), start = start_of(bench, copy);
 	double milliseconds;
 	trust(bench, FKM_PRECISION_EXACT);
 	bench->params.workspace_bytes = bench->update_bytes;
-	if (!device_start(bench->device) ||
-		!fkm_ok(bench, fkm_update(bench->context, &points, bench->labels, &start, &bench->params, &bench->result)) ||
-		!device_stop(bench->device, &milliseconds))
+	if (!device_start(bench->device))
+		return false;
+	enum fkm_status status = fkm_update(bench->context, &points, bench->labels, &start, &bench->params, &bench->result);
+	if (!device_stop(bench->device, &milliseconds) || (status != expected && !fkm_ok(bench, status)))
 		return false;
 	spread_add(device, milliseconds);
-	return true;
+	return status == expected;
+}
+
+/* Of the same points, since both calls read them before the labels are looked at. The next call writes labels anew. */
+static bool measure_update(struct bench *bench, struct device_measurement *m)
+{
+	const int32_t impossible = -1;
+	const int64_t turn = bench->turn;
+	if (!update(bench, FKM_OK, &m->update))
+		return false;
+	bench->turn = turn;
+	return device_upload(bench->device, bench->labels, &impossible, sizeof impossible) &&
+		   update(bench, FKM_ERROR_INVALID_ARGUMENT, &m->refused_update);
 }
 
 /* ---- measuring ---- */
@@ -246,7 +259,7 @@ static bool measure_round(struct bench *bench, bool stages, struct device_measur
 	spread_add(&m->plain, milliseconds);
 	m->diagnosis = bench->result.diagnosis;
 	return !stages || (lean_fit(bench, FKM_PRECISION_EXACT, 0, &m->no_iteration, NULL) &&
-					   lean_fit(bench, FKM_PRECISION_EXACT, 1, &m->one_iteration, NULL) && update(bench, &m->update));
+					   lean_fit(bench, FKM_PRECISION_EXACT, 1, &m->one_iteration, NULL) && measure_update(bench, m));
 }
 
 static bool warm_up(struct bench *bench, double *first_ms)

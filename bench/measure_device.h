@@ -16,8 +16,10 @@ struct device_measurement {
 	struct spread fit[PRECISIONS], host[PRECISIONS], assign[PRECISIONS];
 	struct spread plain; /* exact fits with the default trust_finite and workspace, on the host's clock */
 	struct spread no_iteration,
-		one_iteration;                /* exact fits with max_iter 0 and 1 between events, if stages are wanted */
-	struct spread update;             /* calls of fkm_update with the labels of the call before, likewise */
+		one_iteration; /* exact fits with max_iter 0 and 1 between events, if stages are wanted */
+	/* Calls of fkm_update with the labels of the call before, likewise; and calls that it refuses for one of the labels,
+	 * once it has done all but the update. */
+	struct spread update, refused_update;
 	double first_ms;                  /* the first call of all, an exact plain fit, on the host's clock */
 	struct fkm_diagnosis diagnosis;   /* of an exact plain fit */
 	double workspace_bytes_per_point; /* what a point more costs */

@@ -3,9 +3,10 @@
 """OpenCL beside the CUDA backend's portable tile and a plain two-pass PyTorch iteration, on one NVIDIA GPU.
 
 Ours are timed by fkm-bench, a process each, everything in device memory: ms per iteration of whole exact fits of 20
-iterations, ms of one assignment, ms of one update of all rows. PyTorch is the adapter of compare.py (peers.py): the same
-in its own process; its update is the fit's iteration less the assignment. The rates beside the times are 2 B N K d
-floating-point operations over the assignment, and one reading of the points over the update.
+iterations, ms of one assignment, ms of one update of all rows (fkm_update less its checks: bench/report_device.c). PyTorch
+is the adapter of compare.py (peers.py): the same in its own process; its update is the fit's iteration less the assignment,
+or nothing where the two differ by no more than they vary. The rates beside the times are 2 B N K d floating-point
+operations over the assignment, and one reading of the points over the update.
 
   python bench/peers/opencl_bench.py --build build --json bench/results/FILE.json    (PyTorch: requirements-gpu.txt)
 """
@@ -95,7 +96,7 @@ def torch_rows(options, shapes):
                 torch.cuda.synchronize()
                 spent.append(1e3 * (time.perf_counter() - start) / times)
             row[key] = statistics.median(spent)
-        row["update_ms"] = row["fit_ms_per_iteration"] - row["assign_ms"]
+        row["update_ms"] = max(0.0, row["fit_ms_per_iteration"] - row["assign_ms"])
         rows[name] = row
         peer.unload()
         del x
@@ -126,9 +127,10 @@ def print_table(report):
         for name in CONTENDERS:
             if name in row:
                 one = row[name]
-                rate = f"{one['update_tb_s']:.2f}" if "update_tb_s" in one else "-"
+                known = "update_tb_s" in one
+                update, rate = (f"{one['update_ms']:.4f}", f"{one['update_tb_s']:.2f}") if known else ("-", "-")
                 print(f"{row['shape']:24}{name:15}{one['fit_ms_per_iteration']:18.4f}{one['assign_ms']:12.4f}"
-                      f"{one['assign_tflops']:9.2f}{one['update_ms']:12.4f}{rate:>7}  {one.get('kernel', '')}")
+                      f"{one['assign_tflops']:9.2f}{update:>12}{rate:>7}  {one.get('kernel', '')}")
 
 
 def add_rates(row, dims):

@@ -31,7 +31,8 @@ class FitParams(ctypes.Structure):
         ("seed", ctypes.c_uint64), ("precision", ctypes.c_int), ("kernel", ctypes.c_char_p),
         ("chunk_rows", ctypes.c_int64), ("trust_finite", ctypes.c_int32), ("workspace", ctypes.c_void_p),
         ("workspace_bytes", ctypes.c_int64), ("progress", ctypes.c_void_p), ("progress_user", ctypes.c_void_p),
-        ("progress_within", ctypes.c_int32)]
+        ("progress_within", ctypes.c_int32), ("checkpoint", ctypes.c_void_p), ("checkpoint_user", ctypes.c_void_p),
+        ("resume", ctypes.c_void_p), ("resume_bytes", ctypes.c_int64), ("checkpoint_interval", ctypes.c_int32)]
 
 
 class Seconds(ctypes.Structure):
@@ -44,7 +45,8 @@ class Diagnosis(ctypes.Structure):
                 ("rechecked", "exact_ties", "relocations", "workspace_bytes", "empty_clusters")] + [
         ("kernel", ctypes.c_char * 64), ("tile", ctypes.c_char * 64), ("fused", ctypes.c_int32),
         ("threads", ctypes.c_int32), ("seconds", Seconds), ("registers", ctypes.c_int32),
-        ("spilled_bytes", ctypes.c_int32), ("reserved", ctypes.c_int64 * 7)]
+        ("spilled_bytes", ctypes.c_int32), ("streamed_rows", ctypes.c_int64),
+        ("reserved", ctypes.c_int64 * 6)]
 
 
 class FitResult(ctypes.Structure):

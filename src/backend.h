@@ -216,11 +216,16 @@ struct fkmi_kernel_facts { /* per work item */
 	int32_t spilled_bytes; /* of memory that stands in for registers */
 };
 
+struct fkmi_collective; /* collective.h */
+
 /* An open device; backends embed it as the first member of their own struct. */
 struct fkmi_device {
 	const struct fkmi_backend *backend;
 	struct fkmi_limits limits;
 	char name[128];
+	/* NULL: no ranks reduce on it. Else whatever waits for it calls fkmi_collective_wait() first: a reduction may never
+	 * end. */
+	struct fkmi_collective *collective;
 };
 
 /* A library with NCCL's functions, see struct fkmi_library of dynload.h. */
@@ -233,7 +238,8 @@ typedef enum fkm_status (*fkmi_enqueue_fn)(void *context, void *queue);
 
 /* Where things are enqueued: what steps do, and copies beside them. */
 enum fkmi_queue { FKMI_QUEUE_STEPS = 0, FKMI_QUEUE_COPIES = 1 };
-enum { FKMI_EVENTS = 16 };
+/* Events of windows, and of reductions between devices. */
+enum { FKMI_WINDOW_EVENTS = 16, FKMI_REDUCTION_EVENTS = 16, FKMI_EVENTS = FKMI_WINDOW_EVENTS + FKMI_REDUCTION_EVENTS };
 
 /* How a device takes in host memory while steps run. Nothing but wait and open waits for the device. */
 struct fkmi_copier {
@@ -251,6 +257,8 @@ struct fkmi_copier {
 	enum fkm_status (*mark)(struct fkmi_device *device, enum fkmi_queue queue, int event);
 	enum fkm_status (*follow)(struct fkmi_device *device, enum fkmi_queue queue, int event);
 	enum fkm_status (*wait)(struct fkmi_device *device, int event);
+	/* Whether an event that was marked has happened. Of backends with collectives. */
+	enum fkm_status (*ask)(struct fkmi_device *device, int event, bool *happened);
 };
 
 struct fkmi_backend {
@@ -291,8 +299,9 @@ struct fkmi_backend {
 	/* NULL: none; then points that come from the host must all fit. Else steps go through windows (windows.h). */
 	const struct fkmi_copier *copier;
 
-	/* Optional, for reductions between devices whose memory is addresses: what reduces, and a call of fn with the device
-	 * current and the queue (CUstream, hipStream_t) that its work goes on; returns what fn does. */
+	/* Optional, for reductions between devices whose memory is addresses: what reduces (which needs a copier, for its
+	 * events), and a call of fn with the device current and the queue (CUstream, hipStream_t) that its work goes on;
+	 * returns what fn does. */
 	const struct fkmi_collectives *collectives;
 	enum fkm_status (*enqueue)(struct fkmi_device *device, fkmi_enqueue_fn fn, void *context);
 

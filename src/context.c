@@ -90,6 +90,9 @@ static enum fkm_status adopt_group(struct fkmi_group *group, struct fkm_context 
 	return FKM_OK;
 }
 
+static const struct fkmi_struct context_params = {"fkm_context_params", sizeof(struct fkm_context_params),
+												  offsetof(struct fkm_context_params, communicator)};
+
 enum fkm_status fkm_context_create(const struct fkm_context_params *given, struct fkm_context **context)
 {
 	if (context == NULL)
@@ -98,7 +101,7 @@ enum fkm_status fkm_context_create(const struct fkm_context_params *given, struc
 	struct fkm_context_params params;
 	fkm_context_params_init(&params);
 	if (given != NULL)
-		FKMI_TRY(fkmi_read_struct("fkm_context_params", given, given->struct_size, &params, sizeof params));
+		FKMI_TRY(fkmi_read_struct(&context_params, given, given->struct_size, &params));
 	if (params.device < -1)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "device is %d; it is -1 or an index", params.device);
 	if (params.threads < 0)

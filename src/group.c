@@ -42,6 +42,8 @@ static enum fkm_status check_params(const struct fkm_context_params *params)
 	if ((params->devices == NULL) != (params->device_count == 0))
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "devices is %s, but device_count is %d",
 						 params->devices == NULL ? "NULL" : "set", params->device_count);
+	if (!(params->devices_seconds >= 0 && params->devices_seconds <= 1e9))
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "devices_seconds is %g; it is 0 to 1e9", params->devices_seconds);
 	if (params->devices == NULL)
 		return FKM_OK;
 	if (params->device >= 0 || (params->device_name != NULL && params->device_name[0] != '\0'))
@@ -70,7 +72,7 @@ enum fkm_status fkmi_group_create(const struct fkm_context_params *params, struc
 	if (made == NULL)
 		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no memory for a context of %zu devices", count);
 	made->count = params->device_count;
-	enum fkm_status status = fkm_local_ranks_create(made->count, 0, &made->ranks);
+	enum fkm_status status = fkm_local_ranks_create(made->count, params->devices_seconds, &made->ranks);
 	struct fkmi_text names = {.start = made->devices, .capacity = sizeof made->devices};
 	for (int32_t rank = 0; rank < made->count && status == FKM_OK; rank++) {
 		status = open_member(made, params, rank);

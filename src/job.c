@@ -759,10 +759,11 @@ enum fkm_status fkmi_work_deliver(struct fkmi_work *work, struct fkm_fit_result 
 enum fkm_status fkmi_work_end(struct fkmi_work *work, enum fkm_status status)
 {
 	struct fkm_context *context = work->context;
-	const struct fkmi_merge *merge = context != NULL ? context->merge : NULL;
+	struct fkmi_merge *merge = context != NULL ? context->merge : NULL;
+	status = fkmi_merge_settle(merge, status);
 	if (status == FKM_ERROR_DEVICE_LOST && fkmi_merge_status(merge) == FKM_OK) /* of this rank, not of another */
 		context->lost = true;
 	free_memory(work);
 	fesetenv(&work->environment);
-	return merge != NULL ? fkmi_merge_end(context->merge, status) : status;
+	return merge != NULL ? fkmi_merge_end(merge, status) : status;
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "error.h"
+#include "validate.h"
 
 struct member {
 	struct fkm_local_ranks *ranks;
@@ -165,17 +166,24 @@ enum fkm_status fkm_local_ranks_create(int32_t size, double seconds, struct fkm_
 	return FKM_OK;
 }
 
-enum fkm_status fkm_local_ranks_get(struct fkm_local_ranks *ranks, int32_t rank, struct fkm_communicator *communicator)
+enum fkm_status fkm_local_ranks_get_size(struct fkm_local_ranks *ranks, int32_t rank,
+										 struct fkm_communicator *communicator, size_t struct_size)
 {
 	if (ranks == NULL || communicator == NULL)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "%s is NULL", ranks == NULL ? "ranks" : "communicator");
 	if (rank < 0 || rank >= ranks->size)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "rank is %d; it is 0 to %d", (int)rank, (int)ranks->size - 1);
-	fkm_communicator_init(communicator);
-	communicator->rank = rank;
-	communicator->size = ranks->size;
-	communicator->user = &ranks->members[rank];
-	communicator->all_reduce = all_reduce;
+	const struct fkm_communicator filled = {
+		.rank = rank,
+		.size = ranks->size,
+		.user = &ranks->members[rank],
+		.all_reduce = all_reduce,
+		.seconds = ranks->seconds,
+	};
+	if (struct_size < sizeof struct_size)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "struct_size is %zu; it is the size of a struct fkm_communicator",
+						 struct_size);
+	fkmi_init_struct(communicator, struct_size, &filled, sizeof filled);
 	return FKM_OK;
 }
 

@@ -19,6 +19,7 @@ struct fkmi_merge {
 	struct fkm_communicator with;
 	enum fkm_status status; /* of this call: an error that all ranks know of */
 	bool broken;            /* the ranks are no longer at the same place */
+	bool doubtful;          /* of this call, on this rank: reductions between devices may never end on the others */
 	int64_t *staged;        /* [STAGED_VALUES] */
 	/* How device memory is merged, which all ranks decide together at the first call. */
 	enum { UNDECIDED, BY_HOST, BY_CALLER, BY_LIBRARY } way;
@@ -34,16 +35,21 @@ void fkm_communicator_init_size(struct fkm_communicator *communicator, size_t st
 
 enum fkm_status fkmi_merge_create(const struct fkm_communicator *given, struct fkmi_merge **merge)
 {
+	static const struct fkmi_struct type = {"fkm_communicator", sizeof *given,
+											offsetof(struct fkm_communicator, seconds)};
 	struct fkm_communicator known;
 	*merge = NULL;
 	if (given == NULL)
 		return FKM_OK;
-	FKMI_TRY(fkmi_read_struct("fkm_communicator", given, given->struct_size, &known, sizeof known));
+	fkm_communicator_init(&known);
+	FKMI_TRY(fkmi_read_struct(&type, given, given->struct_size, &known));
 	if (known.size < 1)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "communicator.size is %d; it is at least 1", (int)known.size);
 	if (known.rank < 0 || known.rank >= known.size)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "communicator.rank is %d; it is 0 to %d", (int)known.rank,
 						 (int)known.size - 1);
+	if (!(known.seconds >= 0 && known.seconds <= 1e9))
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "communicator.seconds is %g; it is 0 to 1e9", known.seconds);
 	if (known.all_reduce == NULL)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "communicator.all_reduce is NULL");
 	if (known.size == 1)
@@ -65,8 +71,9 @@ void fkmi_merge_destroy(struct fkmi_merge *merge, bool lost)
 {
 	if (merge == NULL)
 		return;
-	if (!lost) /* else what it has goes with it */
-		fkmi_collective_leave(merge->collective, merge->device);
+	if (merge->broken && !lost)
+		fkmi_collective_abandon(merge->collective); /* to leave may wait for the others */
+	fkmi_collective_leave(merge->collective, lost);
 	free(merge->staged);
 	free(merge);
 }
@@ -127,21 +134,51 @@ static enum fkm_status share_failure(struct fkmi_merge *merge, int32_t rank, enu
 	return fkmi_fail(merge->status, "rank %d of %d: %s", (int)rank, (int)merge->with.size, text);
 }
 
+/* The library's reductions are given up, by all ranks; the next call begins them anew. */
+static void leave_library(struct fkmi_merge *merge, bool lost)
+{
+	if (!lost)
+		fkmi_collective_abandon(merge->collective);
+	fkmi_collective_leave(merge->collective, lost);
+	merge->collective = NULL;
+	merge->way = UNDECIDED;
+}
+
+/* What a rank tells of its failure, 0 if it has none: the greatest speaks for all. It is the lowest rank's of those that
+ * did more than wait for others in a reduction, which was in vain, or else of these. */
+static int64_t weigh_failure(const struct fkmi_merge *merge, enum fkm_status own)
+{
+	if (own == FKM_OK || own == FKM_CANCELLED)
+		return 0;
+	const int64_t size = merge->with.size;
+	return size - merge->with.rank + (fkmi_collective_abandoned(merge->collective) ? 0 : size);
+}
+
+static int32_t rank_of_failure(const struct fkmi_merge *merge, int64_t weight)
+{
+	const int64_t size = merge->with.size;
+	return (int32_t)(size - 1 - (weight - 1) % size);
+}
+
 /* What opens every merge: whether a rank has failed, and whether all are at the same place, which `place` numbers. */
 static enum fkm_status meet(struct fkmi_merge *merge, enum fkm_status own, int64_t place)
 {
-	enum { FAILED, HIGHEST, LOWEST, WORDS };
-	const bool failed = own != FKM_OK && own != FKM_CANCELLED;
+	enum { FAILED, HIGHEST, LOWEST, DOUBTFUL, WORDS };
 	if (merge->status != FKM_OK)
 		return merge->status;
+	const int64_t failure = weigh_failure(merge, own);
+	const bool lost = own == FKM_ERROR_DEVICE_LOST;
 	int64_t words[WORDS] = {
-		[FAILED] = failed ? merge->with.size - merge->with.rank : 0,
-		[HIGHEST] = failed ? -INT64_MAX : place,
-		[LOWEST] = failed ? -INT64_MAX : -place,
+		[FAILED] = failure,
+		[HIGHEST] = failure > 0 ? -INT64_MAX : place,
+		[LOWEST] = failure > 0 ? -INT64_MAX : -place,
+		[DOUBTFUL] = lost || merge->doubtful || fkmi_collective_abandoned(merge->collective),
 	};
 	FKMI_TRY(exchange(merge, words, WORDS, FKM_REDUCE_MAX));
+	if (words[DOUBTFUL] && merge->way == BY_LIBRARY)
+		leave_library(merge, lost);
 	if (words[FAILED] > 0)
-		return share_failure(merge, merge->with.size - (int32_t)words[FAILED], own);
+		return share_failure(merge, rank_of_failure(merge, words[FAILED]), own);
 	if (words[HIGHEST] == -words[LOWEST])
 		return FKM_OK;
 	merge->broken = true;
@@ -163,8 +200,8 @@ static enum fkm_status join_library(struct fkmi_merge *merge, const struct fkmi_
 	FKMI_TRY(fkmi_merge_values(merge, words, FKMI_COLLECTIVE_ID_WORDS + 1, FKM_REDUCE_SUM));
 	if (*made == 0)
 		return FKM_OK;
-	int64_t joined =
-		fkmi_collective_join(merge->device, words, merge->with.rank, merge->with.size, &merge->collective) == FKM_OK;
+	const struct fkmi_collective_rank own = {merge->with.rank, merge->with.size, merge->with.seconds};
+	int64_t joined = fkmi_collective_join(merge->device, words, &own, &merge->collective) == FKM_OK;
 	if (!joined)
 		fkmi_log(logger, FKM_LOG_WARNING, "ranks reduce through host memory: %s", fkm_error_message());
 	FKMI_TRY(fkmi_merge_values(merge, &joined, 1, FKM_REDUCE_MIN));
@@ -172,7 +209,7 @@ static enum fkm_status join_library(struct fkmi_merge *merge, const struct fkmi_
 		merge->way = BY_LIBRARY;
 		return FKM_OK;
 	}
-	fkmi_collective_leave(merge->collective, merge->device);
+	fkmi_collective_leave(merge->collective, false);
 	merge->collective = NULL;
 	return FKM_OK;
 }
@@ -210,7 +247,28 @@ enum fkm_status fkmi_merge_begin(struct fkmi_merge *merge, enum fkm_status own)
 	if (merge->broken)
 		return fkmi_fail(FKM_ERROR_COMMUNICATOR, "the communicator failed in an earlier call");
 	merge->status = FKM_OK;
+	merge->doubtful = false;
 	return meet(merge, own, PLACE_BEGIN);
+}
+
+/* After a failure, whose sentence stays. */
+static enum fkm_status wait_quietly(const struct fkmi_merge *merge, enum fkm_status own)
+{
+	char sentence[1024];
+	snprintf(sentence, sizeof sentence, "%s", fkm_error_message());
+	return fkmi_collective_wait(merge->device, FKMI_EVENTS) == FKM_OK ? own : fkmi_fail(own, "%s", sentence);
+}
+
+enum fkm_status fkmi_merge_settle(struct fkmi_merge *merge, enum fkm_status own)
+{
+	if (merge == NULL || merge->collective == NULL || own == FKM_ERROR_DEVICE_LOST)
+		return own;
+	if (merge->broken || merge->doubtful)
+		fkmi_collective_abandon(merge->collective);
+	if (own != FKM_OK && own != FKM_CANCELLED)
+		return wait_quietly(merge, own);
+	FKMI_TRY(fkmi_collective_wait(merge->device, FKMI_EVENTS));
+	return own;
 }
 
 enum fkm_status fkmi_merge_end(struct fkmi_merge *merge, enum fkm_status own)
@@ -257,8 +315,13 @@ static enum fkm_status merge_on_device(struct fkmi_merge *merge, struct fkmi_dev
 		step = count - done < MOST_VALUES ? count - done : MOST_VALUES;
 		FKMI_TRY(meet_to_merge(merge, step, op));
 		struct request request = {merge, values + done, step, op};
-		FKMI_TRY(merge->way == BY_CALLER ? device->backend->enqueue(device, ask_caller, &request)
-										 : fkmi_collective_reduce(merge->collective, device, values + done, step, op));
+		if (merge->way == BY_CALLER) {
+			FKMI_TRY(device->backend->enqueue(device, ask_caller, &request));
+			continue;
+		}
+		enum fkm_status status = fkmi_collective_reduce(device, values + done, step, op);
+		merge->doubtful = status != FKM_OK;
+		FKMI_TRY(status);
 	}
 	return FKM_OK;
 }

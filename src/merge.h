@@ -31,6 +31,10 @@ enum fkm_status fkmi_merge_begin(struct fkmi_merge *merge, enum fkm_status own);
 enum fkm_status fkmi_merge_connect(struct fkmi_merge *merge, struct fkmi_device *device,
 								   const struct fkmi_logger *logger);
 
+/* Waits until no reductions of the call are in flight between devices, and ends those that cannot be waited for, so that
+ * their memory may go: what precedes fkmi_merge_end. Returns own, or the error of such a reduction. merge may be NULL. */
+enum fkm_status fkmi_merge_settle(struct fkmi_merge *merge, enum fkm_status own);
+
 /* Closes it; own: what the call came to on this rank (FKM_OK, FKM_CANCELLED or an error). Returns the error of all, or
  * own. */
 enum fkm_status fkmi_merge_end(struct fkmi_merge *merge, enum fkm_status own);

@@ -13,23 +13,23 @@
 #define CENTROID_DTYPES (POINT_DTYPES | 1u << FKM_F64)
 #define WEIGHT_DTYPES (1u << FKM_F32 | 1u << FKM_F64)
 
-enum fkm_status fkmi_read_struct(const char *type, const void *given, size_t given_size, void *known, size_t known_size)
+enum fkm_status fkmi_read_struct(const struct fkmi_struct *type, const void *given, size_t given_size, void *known)
 {
-	/* No struct has grown since version 0.1, so what this library knows is also the oldest. */
-	if (given_size < known_size)
+	const size_t known_size = type->size;
+	if (given_size < type->first_size)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT,
 						 "struct_size of %s is %zu, less than the %zu of its first version; use its _init function",
-						 type, given_size, known_size);
-	if (given_size > 16 * known_size)
-		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "struct_size of %s is %zu; use its _init function", type,
+						 type->name, given_size, type->first_size);
+	if (given_size > 16 * known_size || given_size % _Alignof(size_t) != 0)
+		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "struct_size of %s is %zu; use its _init function", type->name,
 						 given_size);
 	const unsigned char *bytes = given;
 	for (size_t i = known_size; i < given_size; i++)
 		if (bytes[i] != 0)
 			return fkmi_fail(FKM_ERROR_UNSUPPORTED,
-							 "%s has an option set at byte %zu that version %s of the library does not know", type, i,
-							 fkm_version());
-	memcpy(known, given, known_size);
+							 "%s has an option set at byte %zu that version %s of the library does not know",
+							 type->name, i, fkm_version());
+	memcpy(known, given, given_size < known_size ? given_size : known_size);
 	memcpy(known, &known_size, sizeof known_size);
 	return FKM_OK;
 }
@@ -352,6 +352,11 @@ static enum fkm_status check_products(const struct fkmi_problem *p)
 	return FKM_OK;
 }
 
+static const struct fkmi_struct fit_params = {"fkm_fit_params", sizeof(struct fkm_fit_params),
+											  offsetof(struct fkm_fit_params, progress_within)};
+static const struct fkmi_struct fit_result = {"fkm_fit_result", sizeof(struct fkm_fit_result),
+											  sizeof(struct fkm_fit_result)};
+
 enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_call call, bool with_data,
 								const struct fkm_array *points, const struct fkm_array *centroids,
 								const int32_t *labels, const struct fkm_fit_params *params,
@@ -362,13 +367,11 @@ enum fkm_status fkmi_check_call(const struct fkm_context *context, enum fkmi_cal
 	fkm_fit_params_init(&request->params);
 	fkm_fit_result_init(&request->result);
 	if (params != NULL)
-		FKMI_TRY(
-			fkmi_read_struct("fkm_fit_params", params, params->struct_size, &request->params, sizeof request->params));
+		FKMI_TRY(fkmi_read_struct(&fit_params, params, params->struct_size, &request->params));
 	else if (call == FKMI_CALL_FIT)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "params is NULL; clusters has no default");
 	if (result != NULL)
-		FKMI_TRY(
-			fkmi_read_struct("fkm_fit_result", result, result->struct_size, &request->result, sizeof request->result));
+		FKMI_TRY(fkmi_read_struct(&fit_result, result, result->struct_size, &request->result));
 	else if (with_data && call != FKMI_CALL_INERTIA)
 		return fkmi_fail(FKM_ERROR_INVALID_ARGUMENT, "result is NULL");
 	FKMI_TRY(check_params(context, &request->params));

@@ -6,12 +6,18 @@
 #include "backend.h"
 #include "context.h"
 
+/* A public struct that begins with its struct_size: what it is in this version, and its size in the first one. */
+struct fkmi_struct {
+	const char *name;
+	size_t size, first_size;
+};
+
 /*
- * Copies a caller's params struct of given_size bytes over *known (already holding the defaults). A smaller struct
- * than this library's first version, or a larger one with bytes set that this library does not know, is refused.
+ * Copies a caller's struct of given_size bytes over *known, of type->size bytes, which holds the defaults: what the caller's
+ * version did not have keeps them. A struct smaller than that of the first version, or a larger one with bytes set that
+ * this library does not know, is refused.
  */
-enum fkm_status fkmi_read_struct(const char *type, const void *given, size_t given_size, void *known,
-								 size_t known_size);
+enum fkm_status fkmi_read_struct(const struct fkmi_struct *type, const void *given, size_t given_size, void *known);
 
 /* Sets a caller's struct of given_size bytes, first of them its struct_size, to the defaults as far as it goes. */
 void fkmi_init_struct(void *given, size_t given_size, const void *defaults, size_t known_size);

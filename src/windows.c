@@ -21,7 +21,7 @@ enum {
 
 /* What events say. */
 enum { STEPS_USED = 0, BUFFER_FILLED = BUFFERS, FILLED_RESIDENT = 2 * BUFFERS, PACE, SLOT_SENT = PACE + 2 };
-_Static_assert(SLOT_SENT + SLOTS <= FKMI_EVENTS, "events of windows");
+_Static_assert(SLOT_SENT + SLOTS <= FKMI_WINDOW_EVENTS, "events of windows");
 
 /* Rows that go to the device as they are packed. */
 struct slot {

@@ -653,6 +653,56 @@ static void test_sizes_of_defaults(void **state)
 	assert_int_equal(fkm_fit(context, &f.points, &buffer.params, f.result), FKM_OK);
 }
 
+/* Programs compiled against the first header, and the one before this: what their structs lack is not looked at, and has
+ * its default. */
+static void test_first_structs(void **state)
+{
+	const size_t before = offsetof(struct fkm_context_params, devices_seconds);
+	const size_t communicator_before = offsetof(struct fkm_communicator, seconds);
+	struct fkm_communicator communicator;
+	struct fkm_context_params params;
+	struct fkm_context *other = NULL;
+	struct fkm_local_ranks *ranks;
+
+	(void)state;
+	assert_int_equal(fkm_local_ranks_create(2, 3, &ranks), FKM_OK);
+	communicator.seconds = -1;
+	assert_int_equal(fkm_local_ranks_get_size(ranks, 1, &communicator, communicator_before), FKM_OK);
+	assert_int_equal(communicator.struct_size, communicator_before);
+	assert_int_equal(communicator.rank, 1);
+	assert_true(communicator.seconds == -1); /* behind its end */
+	fkm_context_params_init_size(&params, before);
+	params.backend = "cpu";
+	params.communicator = &communicator;
+	params.devices_seconds = -1;
+	assert_int_equal(fkm_context_create(&params, &other), FKM_OK);
+	fkm_context_destroy(other);
+	params.struct_size = sizeof(params);
+	INVALID("devices_seconds|-1", fkm_context_create(&params, &other));
+	params.struct_size = before;
+	communicator.struct_size = sizeof(communicator);
+	INVALID("communicator.seconds|-1", fkm_context_create(&params, &other));
+
+	params.struct_size = offsetof(struct fkm_context_params, communicator);
+	assert_int_equal(fkm_context_create(&params, &other), FKM_OK);
+	f.params.checkpoint_interval = -1;
+	f.params.struct_size = offsetof(struct fkm_fit_params, progress_within);
+	assert_int_equal(fkm_fit(other, &f.points, &f.params, f.result), FKM_OK);
+	fkm_context_destroy(other);
+
+	/* No version had these sizes. */
+	params.struct_size = offsetof(struct fkm_context_params, communicator) - sizeof(void *);
+	INVALID("struct_size", fkm_context_create(&params, &other));
+	params.struct_size = before + 1;
+	INVALID("struct_size", fkm_context_create(&params, &other));
+	f.params.struct_size = offsetof(struct fkm_fit_params, progress_user);
+	INVALID("struct_size", fkm_fit(context, &f.points, &f.params, f.result));
+	INVALID("struct_size", fkm_local_ranks_get_size(ranks, 1, &communicator, 4));
+	assert_int_equal(fkm_local_ranks_get(ranks, 1, &communicator), FKM_OK);
+	assert_true(communicator.seconds == 3);
+	fkm_local_ranks_destroy(ranks);
+}
+
 /* A DLTensor, by its layout in dlpack.h. */
 struct tensor {
 	void *data;
@@ -739,6 +789,7 @@ int main(void)
 		cmocka_unit_test_setup(test_workspace, set_up),
 		cmocka_unit_test_setup(test_queries_of_pieces, set_up),
 		cmocka_unit_test_setup(test_sizes_of_defaults, set_up),
+		cmocka_unit_test_setup(test_first_structs, set_up),
 		cmocka_unit_test_setup(test_dlpack, set_up),
 		cmocka_unit_test_setup(test_context_survives, set_up),
 	};

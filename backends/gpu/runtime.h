@@ -42,6 +42,7 @@ typedef uint64_t fkmi_runtime_pointer;
 	X(event_destroy, cuEventDestroy_v2, hipEventDestroy, (void *event))                                                \
 	X(event_record, cuEventRecord, hipEventRecord, (void *event, void *stream))                                        \
 	X(event_wait, cuEventSynchronize, hipEventSynchronize, (void *event))                                              \
+	X(event_ask, cuEventQuery, hipEventQuery, (void *event))                                                           \
 	X(stream_follow, cuStreamWaitEvent, hipStreamWaitEvent, (void *stream, void *event, unsigned flags))               \
 	X(fill, cuMemsetD8Async, hipMemsetD8Async,                                                                         \
 	  (fkmi_runtime_pointer to, unsigned char byte, size_t bytes, void *stream))                                       \
@@ -67,6 +68,7 @@ enum {
 	FKMI_RUNTIME_OUT_OF_MEMORY = 2,
 	FKMI_RUNTIME_NO_DEVICE = 100,
 	FKMI_RUNTIME_NOT_FOUND = 500,
+	FKMI_RUNTIME_NOT_READY = 600,
 };
 
 /* Flags and attributes, of equal numbers too. */

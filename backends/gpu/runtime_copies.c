@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "collective.h"
 #include "runtime.h"
 
 static struct fkmi_runtime_gpu *enter(struct fkmi_device *device, enum fkm_status *status)
@@ -134,11 +135,24 @@ static enum fkm_status follow(struct fkmi_device *device, enum fkmi_queue queue,
 static enum fkm_status wait_for(struct fkmi_device *device, int event)
 {
 	enum fkm_status status;
+	FKMI_TRY(fkmi_collective_wait(device, event));
 	struct fkmi_runtime_gpu *gpu = enter(device, &status);
 	FKMI_TRY(status);
 	status = FKMI_RUNTIME_DO(gpu->runtime, FKM_ERROR_BACKEND, event_wait, gpu->events[event]);
 	fkmi_runtime_leave(gpu);
 	return status;
+}
+
+static enum fkm_status ask(struct fkmi_device *device, int event, bool *happened)
+{
+	enum fkm_status status;
+	struct fkmi_runtime_gpu *gpu = enter(device, &status);
+	FKMI_TRY(status);
+	const int result = gpu->runtime->calls->event_ask(gpu->events[event]);
+	fkmi_runtime_leave(gpu);
+	*happened = result != FKMI_RUNTIME_NOT_READY;
+	return *happened ? fkmi_runtime_check(gpu->runtime, result, gpu->runtime->names.event_ask, FKM_ERROR_BACKEND)
+					 : FKM_OK;
 }
 
 const struct fkmi_copier fkmi_runtime_copier = {
@@ -150,4 +164,5 @@ const struct fkmi_copier fkmi_runtime_copier = {
 	.mark = mark,
 	.follow = follow,
 	.wait = wait_for,
+	.ask = ask,
 };

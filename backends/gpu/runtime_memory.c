@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collective.h"
 #include "kernels/common/store.h"
 #include "runtime.h"
 
@@ -79,6 +80,7 @@ enum fkm_status fkmi_runtime_upload(struct fkmi_device *device, struct fkmi_ref 
 	struct fkmi_runtime_gpu *gpu = (struct fkmi_runtime_gpu *)device;
 	if (bytes <= MOST_STORED)
 		return store(gpu, to, from, bytes);
+	FKMI_TRY(fkmi_collective_wait(device, FKMI_EVENTS)); /* a copy of memory that is not pinned may wait, too */
 	FKMI_TRY(fkmi_runtime_enter(gpu));
 	enum fkm_status status =
 		FKMI_RUNTIME_DO(gpu->runtime, FKM_ERROR_BACKEND, copy_up, address(to), from, (size_t)bytes, gpu->stream);
@@ -94,6 +96,7 @@ enum fkm_status fkmi_runtime_download(struct fkmi_device *device, void *to, stru
 	struct fkmi_runtime_gpu *gpu = (struct fkmi_runtime_gpu *)device;
 	if (bytes <= 0)
 		return FKM_OK;
+	FKMI_TRY(fkmi_collective_wait(device, FKMI_EVENTS));
 	FKMI_TRY(fkmi_runtime_enter(gpu));
 	enum fkm_status status =
 		FKMI_RUNTIME_DO(gpu->runtime, FKM_ERROR_BACKEND, copy_down, to, address(from), (size_t)bytes, gpu->stream);
@@ -130,6 +133,7 @@ enum fkm_status fkmi_runtime_fill(struct fkmi_device *device, struct fkmi_ref to
 enum fkm_status fkmi_runtime_wait(struct fkmi_device *device)
 {
 	struct fkmi_runtime_gpu *gpu = (struct fkmi_runtime_gpu *)device;
+	FKMI_TRY(fkmi_collective_wait(device, FKMI_EVENTS));
 	FKMI_TRY(fkmi_runtime_enter(gpu));
 	enum fkm_status status = wait_for_stream(gpu);
 	fkmi_runtime_leave(gpu);

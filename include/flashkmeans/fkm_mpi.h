@@ -248,6 +248,7 @@ static inline int fkm_mpi_create(MPI_Comm comm, double seconds, struct fkm_mpi *
 	communicator->size = made->size;
 	communicator->user = made;
 	communicator->all_reduce = fkm_mpi_all_reduce;
+	communicator->seconds = made->seconds;
 #ifdef FKM_MPI_WAIT
 	communicator->all_reduce_device = fkm_mpi_all_reduce_device;
 #endif

@@ -124,7 +124,9 @@ FKM_API enum fkm_status fkm_array_from_dlpack(const void *dl_tensor, struct fkm_
  *   each rank's own affair   which results it wants, and where; workspace, kernel, chunk_rows, progress, checkpoint, the diagnosis
  * A rank may have no rows: rows = 0, data NULL. The limits that speak of the number of points mean all ranks'. The
  * progress callbacks see the numbers of all ranks; one that ends the fit ends it on all. An error on one rank ends the
- * call on all of them with the same status and sentence. FKM_STOP_FIXED does wait, for what ranks tell each other.
+ * call on all of them with the same status and sentence. Where a rank is gone, the others' call ends with
+ * FKM_ERROR_COMMUNICATOR once the time is over that all_reduce waits for it; if reductions between devices were in flight,
+ * their time comes before. FKM_STOP_FIXED does wait, for what ranks tell each other and for reductions between devices.
  */
 enum fkm_reduce { FKM_REDUCE_SUM = 0, FKM_REDUCE_MIN = 1, FKM_REDUCE_MAX = 2 };
 
@@ -142,6 +144,11 @@ struct fkm_communicator {
 	 * not wait. NULL: the library finds its own way. */
 	int (*all_reduce_device)(void *user, void *values, int64_t count, enum fkm_reduce op, void *queue, char *error,
 							 size_t error_bytes);
+	/* Of reductions that the library does through NCCL or RCCL: how long a rank's device, once it has come to one, waits for
+	 * those of the others; 0: for ever. Then, or where NCCL reports an error, it is aborted and the call fails:
+	 * all ranks meet in all_reduce, and return the error of the rank that kept the others waiting if it is there to tell,
+	 * else FKM_ERROR_COMMUNICATOR. After the former the ranks work on, with a new communicator of NCCL's. */
+	double seconds;
 };
 
 /* Sets everything to 0 but the size. */
@@ -152,13 +159,18 @@ static inline void fkm_communicator_init(struct fkm_communicator *communicator)
 }
 
 /* Ranks that are threads of one process. seconds: how long a rank waits for the others in all_reduce, after which that
- * fails on all; 0: for ever. On failure *ranks is NULL. */
+ * fails on all, and the member of the communicators; 0: for ever. On failure *ranks is NULL. */
 struct fkm_local_ranks;
 FKM_API enum fkm_status fkm_local_ranks_create(int32_t size, double seconds, struct fkm_local_ranks **ranks);
 
-/* Fills the communicator of one of the ranks, valid until they are destroyed. */
-FKM_API enum fkm_status fkm_local_ranks_get(struct fkm_local_ranks *ranks, int32_t rank,
-											struct fkm_communicator *communicator);
+/* Fills the communicator of one of the ranks, valid until they are destroyed. The size is as for the _init functions. */
+FKM_API enum fkm_status fkm_local_ranks_get_size(struct fkm_local_ranks *ranks, int32_t rank,
+												 struct fkm_communicator *communicator, size_t struct_size);
+static inline enum fkm_status fkm_local_ranks_get(struct fkm_local_ranks *ranks, int32_t rank,
+												  struct fkm_communicator *communicator)
+{
+	return fkm_local_ranks_get_size(ranks, rank, communicator, sizeof *communicator);
+}
 
 /* After the contexts that use them. NULL is allowed. */
 FKM_API void fkm_local_ranks_destroy(struct fkm_local_ranks *ranks);
@@ -201,6 +213,9 @@ struct fkm_context_params {
 	 * communicator; memory_budget_bytes and threads are each device's. Copied. NULL and 0: one device. */
 	const int32_t *devices;
 	int32_t device_count;
+	/* Of several devices: how long one waits for the others before the call fails, as in struct fkm_communicator; at least
+	 * as long as one may take for its part of an iteration more than another. 0: for ever. */
+	double devices_seconds;
 };
 
 /* Sets the defaults. The size is the caller's, so that a program keeps working with a library whose struct has grown. */

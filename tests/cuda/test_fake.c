@@ -261,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_failures_of_everything),
 		cmocka_unit_test(test_failures_of_streaming),
+		cmocka_unit_test(test_hanging_reductions),
 	};
 	return cmocka_run_group_tests_name("cuda host side", tests, NULL, NULL);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host_side.h"
 
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "context.h"
+#include "tests/unit/nccl/library.h"
 
 const struct fake_cuda_setup hopper = {.devices = 2, .version = 13000, .major = 9, .memory_bytes = (size_t)1 << 30};
 
@@ -340,4 +343,105 @@ void test_failures_of_streaming(void **state)
 {
 	(void)state;
 	fail_everywhere(STREAMING);
+}
+
+/* ---- reductions between devices that never end ---- */
+
+/* A rank whose only other one has no points, so that values stay as they are. */
+struct pair {
+	const struct fake_nccl *nccl;
+	bool dies; /* in the first reduction that hangs */
+};
+
+static int reduce_with_other(void *user, int64_t *values, int64_t count, enum fkm_reduce op, char *error,
+							 size_t error_bytes)
+{
+	const struct pair *pair = user;
+	(void)values, (void)count, (void)op;
+	snprintf(error, error_bytes, "nobody answers");
+	return pair->dies && (pair->nccl->stuck[0] || pair->nccl->calls[FAKE_NCCL_ABANDON] > 0);
+}
+
+static struct fkm_context *create_rank(struct pair *pair, double seconds)
+{
+	struct fkm_communicator communicator;
+	struct fkm_context_params params;
+	struct fkm_context *context;
+	fkm_communicator_init(&communicator);
+	communicator.size = 2;
+	communicator.user = pair;
+	communicator.all_reduce = reduce_with_other;
+	communicator.seconds = seconds;
+	fkm_context_params_init(&params);
+	params.backend = host_side.backend->name;
+	params.device = 0;
+	params.communicator = &communicator;
+	expect(fkm_context_create(&params, &context), FKM_OK);
+	return context;
+}
+
+static struct fake_nccl *open_fake_nccl(void)
+{
+	const char *path = getenv(host_side.backend->collectives->override_variable);
+	void *library = path != NULL ? dlopen(path, RTLD_NOW) : NULL;
+	void *symbol = library != NULL ? dlsym(library, "fake_nccl") : NULL;
+	struct fake_nccl *(*find)(void) = NULL;
+	memcpy(&find, &symbol, sizeof find);
+	assert_true(find != NULL);
+	return find();
+}
+
+/* What is known first of a reduction that hangs: that its time is over, that the library reports a failure, that the
+ * other rank does not answer any more. */
+enum sign { LATE, REPORTED, SILENT };
+
+/* The fake driver complains of whatever waits for the device, or gives memory back, before the reduction is aborted. */
+static void hang(struct fake_nccl *nccl, enum scenario scenario, enum sign sign)
+{
+	static const char *const sentences[] = {
+		[LATE] = "rank 0 of 2: waited 0.05 seconds for the others' devices in a reduction between them",
+		[REPORTED] = "rank 0 of 2: a reduction between devices failed: 6, a peer is gone",
+		[SILENT] = "rank 0 of 2 cannot reach the others: nobody answers",
+	};
+	struct pair pair = {.nccl = nccl, .dies = sign == SILENT};
+	struct fake_cuda_setup setup = hopper;
+	setup.stuck = &nccl->stuck[0];
+	fake_cuda_reset(&setup);
+	memset(nccl, 0, sizeof *nccl);
+	nccl->alone = 1;
+	struct fkm_context *context = create_rank(&pair, sign == REPORTED ? 0 : 0.05);
+	expect(fit(context, scenario), FKM_OK);
+	assert_int_equal(nccl->calls[FAKE_NCCL_JOIN], 1);
+	assert_true(nccl->calls[FAKE_NCCL_REDUCE] > 0);
+
+	nccl->hangs = 1;
+	nccl->breaks = sign == REPORTED;
+	const double started = fkmi_now();
+	expect(fit(context, scenario), FKM_ERROR_COMMUNICATOR);
+	expect_message(sentences[sign]);
+	assert_true(fkmi_now() - started < 5);
+	assert_int_equal(nccl->calls[FAKE_NCCL_ABANDON], 1);
+	nccl->hangs = nccl->breaks = 0;
+	if (sign == SILENT) {
+		expect(fit(context, scenario), FKM_ERROR_COMMUNICATOR);
+		fkm_context_destroy(context);
+		pair = (struct pair){.nccl = nccl};
+		context = create_rank(&pair, 0);
+	}
+	expect(fit(context, scenario), FKM_OK);
+	fkm_context_destroy(context);
+	assert_int_equal(nccl->calls[FAKE_NCCL_JOIN], 2);
+	assert_int_equal(nccl->calls[FAKE_NCCL_ABANDON], 1);
+	assert_int_equal(nccl->calls[FAKE_NCCL_LEAVE], 1);
+	expect_no_misuse();
+	expect_nothing_alive();
+}
+
+void test_hanging_reductions(void **state)
+{
+	(void)state;
+	struct fake_nccl *nccl = open_fake_nccl();
+	for (enum scenario scenario = PLAIN; scenario <= STREAMING; scenario++)
+		for (enum sign sign = LATE; sign <= SILENT; sign++)
+			hang(nccl, scenario, sign);
 }

@@ -40,5 +40,6 @@ void test_budget(void **state);
 void test_failures(void **state);
 void test_failures_of_everything(void **state);
 void test_failures_of_streaming(void **state);
+void test_hanging_reductions(void **state);
 
 #endif

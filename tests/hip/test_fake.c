@@ -278,6 +278,7 @@ int main(void)
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_failures_of_everything),
 		cmocka_unit_test(test_failures_of_streaming),
+		cmocka_unit_test(test_hanging_reductions),
 	};
 	return load_shim() ? cmocka_run_group_tests_name("hip host side", tests, NULL, NULL) : 1;
 }

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "clock.h"
+#include "collective.h"
 #include "error.h"
 #include "merge.h"
 #include "nccl/library.h"
@@ -41,10 +43,27 @@ static enum fkm_status enqueue(struct fkmi_device *device, fkmi_enqueue_fn fn, v
 	return fn(context, FAKE_NCCL_QUEUE);
 }
 
+/* Events, as far as reductions need them: each remembers whether it came behind one that hangs. */
+static enum fkm_status open_events(struct fkmi_device *device)
+{
+	(void)device;
+	return FKM_OK;
+}
+
+static enum fkm_status mark(struct fkmi_device *device, enum fkmi_queue queue, int event);
+static enum fkm_status ask(struct fkmi_device *device, int event, bool *happened);
+static const struct fkmi_copier events = {.open = open_events, .mark = mark, .ask = ask};
+
 static const char *const nowhere[] = {"libfkmt-nowhere.so", NULL};
 static const struct fkmi_collectives present = {"FKMT_NCCL", nowhere}, absent = {NULL, nowhere};
 static const struct fkmi_backend with_library = {
-	.name = "with", .upload = copy_up, .download = copy_down, .enqueue = enqueue, .collectives = &present};
+	.name = "with",
+	.upload = copy_up,
+	.download = copy_down,
+	.copier = &events,
+	.enqueue = enqueue,
+	.collectives = &present,
+};
 static const struct fkmi_backend without_library = {
 	.name = "without", .upload = copy_up, .download = copy_down, .enqueue = enqueue, .collectives = &absent};
 
@@ -57,6 +76,8 @@ struct member {
 	struct fkmi_merge *merge;
 	struct fkmi_job job;
 	int64_t values[COUNT];
+	bool behind[FKMI_EVENTS]; /* the event comes behind a reduction that hangs */
+	double busy;              /* until when the device has other work */
 	enum fkm_status (*fn)(struct member *member);
 	enum fkm_status status;
 	char message[1100];
@@ -64,6 +85,30 @@ struct member {
 
 static struct member members[RANKS];
 static struct fkm_local_ranks *ranks;
+static struct fake_nccl *fake;
+
+static struct member *member_of(const struct fkmi_device *device)
+{
+	for (int rank = 0; rank < RANKS; rank++)
+		if (&members[rank].device == device)
+			return &members[rank];
+	abort();
+}
+
+static enum fkm_status mark(struct fkmi_device *device, enum fkmi_queue queue, int event)
+{
+	struct member *member = member_of(device);
+	assert_int_equal(queue, FKMI_QUEUE_STEPS);
+	member->behind[event] = fake->stuck[member->rank] != 0;
+	return FKM_OK;
+}
+
+static enum fkm_status ask(struct fkmi_device *device, int event, bool *happened)
+{
+	const struct member *member = member_of(device);
+	*happened = !(member->behind[event] && fake->stuck[member->rank]) && fkmi_now() >= member->busy;
+	return FKM_OK;
+}
 
 static void *run(void *argument)
 {
@@ -169,12 +214,10 @@ static enum fkm_status call(struct member *member)
 		if (status == FKM_OK && !is_merged(member, op))
 			status = fkmi_fail(FKM_ERROR_INTERNAL, "op %d gave something else", (int)op);
 	}
-	return fkmi_merge_end(member->merge, status);
+	return fkmi_merge_end(member->merge, fkmi_merge_settle(member->merge, status));
 }
 
 /* ---- tests ---- */
-
-static struct fake_nccl *fake;
 
 static void test_host_memory(void **state)
 {
@@ -232,6 +275,129 @@ static void test_failing_reduction(void **state)
 	expect_all(FKM_ERROR_COMMUNICATOR, "ncclAllReduce failed: 3, broken on purpose");
 	fake->fails = 0;
 	on_all(call);
+	expect_all(FKM_OK, NULL);
+	close_ranks();
+}
+
+/* ---- reductions that do not end ---- */
+
+static void open_library_ranks(double seconds, double device_seconds)
+{
+	open_ranks(&with_library, seconds);
+	memset(fake, 0, sizeof(*fake));
+	for (int rank = 0; rank < RANKS; rank++)
+		members[rank].communicator.seconds = device_seconds;
+	make_merges();
+}
+
+/* More than may be in flight at once. */
+static enum fkm_status reduce_often(struct member *member)
+{
+	enum fkm_status status = fkmi_merge_begin(member->merge, FKM_OK);
+	if (status == FKM_OK)
+		status = fkmi_merge_connect(member->merge, &member->device, NULL);
+	for (int i = 0; i < 40 && status == FKM_OK; i++) {
+		status = merge_memory(member, FKM_REDUCE_SUM);
+		if (status == FKM_OK && !fake->hangs && !is_merged(member, FKM_REDUCE_SUM))
+			status = fkmi_fail(FKM_ERROR_INTERNAL, "reduction %d gave something else", i);
+	}
+	return fkmi_merge_end(member->merge, fkmi_merge_settle(member->merge, status));
+}
+
+static enum fkm_status reduce_once(struct member *member)
+{
+	enum fkm_status status = fkmi_merge_begin(member->merge, FKM_OK);
+	if (status == FKM_OK)
+		status = fkmi_merge_connect(member->merge, &member->device, NULL);
+	if (status == FKM_OK)
+		status = merge_memory(member, FKM_REDUCE_SUM);
+	return status;
+}
+
+/* Whether it is at its first reduction that all ranks come to the end, or waiting for room for one more. */
+static void test_hanging_reductions(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		open_library_ranks(20, i == 0 ? 0.1 : 0);
+		fake->hangs = 1;
+		fake->breaks = i;
+		const double started = fkmi_now();
+		on_all(reduce_often);
+		assert_true(fkmi_now() - started < 10);
+		expect_all(FKM_ERROR_COMMUNICATOR,
+				   i == 0 ? "rank 0 of 3: waited 0.1 seconds for the others' devices in a reduction between them"
+						  : "rank 0 of 3: a reduction between devices failed: 6, a peer is gone");
+		assert_int_equal(fake->calls[FAKE_NCCL_ABANDON], RANKS);
+		fake->hangs = fake->breaks = 0;
+		on_all(reduce_often); /* as members of something new */
+		expect_all(FKM_OK, NULL);
+		assert_int_equal(downloads, 0);
+		assert_int_equal(fake->calls[FAKE_NCCL_JOIN], 2 * RANKS);
+		close_ranks();
+		assert_int_equal(fake->calls[FAKE_NCCL_ABANDON], RANKS);
+		assert_int_equal(fake->calls[FAKE_NCCL_LEAVE], RANKS);
+	}
+}
+
+/* The time of a reduction begins when this rank's own work is done. */
+static void test_own_work(void **state)
+{
+	(void)state;
+	open_library_ranks(20, 0.05);
+	members[1].busy = fkmi_now() + 0.3;
+	on_all(reduce_often);
+	expect_all(FKM_OK, NULL);
+	assert_true(fkmi_now() >= members[1].busy);
+	close_ranks();
+}
+
+static enum fkm_status lose_device(struct member *member)
+{
+	enum fkm_status status = reduce_once(member);
+	if (member->rank == 1)
+		status = fkmi_fail(FKM_ERROR_DEVICE_LOST, "the device burns");
+	return fkmi_merge_end(member->merge, fkmi_merge_settle(member->merge, status));
+}
+
+/* Those that waited for it in vain return what became of it. */
+static void test_lost_device(void **state)
+{
+	(void)state;
+	open_library_ranks(20, 0.1);
+	fake->hangs = 1;
+	on_all(lose_device);
+	expect_all(FKM_ERROR_DEVICE_LOST, "rank 1 of 3: the device burns");
+	assert_int_equal(fake->calls[FAKE_NCCL_ABANDON], RANKS - 1);
+	close_ranks();
+}
+
+static enum fkm_status vanish(struct member *member)
+{
+	enum fkm_status status = reduce_once(member);
+	if (member->rank == 2)
+		return status;
+	return fkmi_merge_end(member->merge, fkmi_merge_settle(member->merge, status));
+}
+
+/* Killed during a reduction: the others do not wait for it for ever; a fresh communicator works. */
+static void test_vanished_rank(void **state)
+{
+	(void)state;
+	open_library_ranks(1, 0.1);
+	fake->hangs = 1;
+	const double started = fkmi_now();
+	on_all(vanish);
+	assert_true(fkmi_now() - started < 10);
+	for (int rank = 0; rank < 2; rank++) {
+		assert_int_equal(members[rank].status, FKM_ERROR_COMMUNICATOR);
+		assert_non_null(strstr(members[rank].message, "cannot reach the others: waited 1 seconds"));
+	}
+	assert_int_equal(fake->calls[FAKE_NCCL_ABANDON], RANKS - 1);
+	members[2].status = fkmi_merge_end(members[2].merge, FKM_OK); /* it goes, too */
+	close_ranks();
+	open_library_ranks(20, 0.1);
+	on_all(reduce_often);
 	expect_all(FKM_OK, NULL);
 	close_ranks();
 }
@@ -413,10 +579,12 @@ static int open_fake(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_host_memory),      cmocka_unit_test(test_library),
-		cmocka_unit_test(test_no_joining),       cmocka_unit_test(test_failing_reduction),
-		cmocka_unit_test(test_callers_function), cmocka_unit_test(test_failing_rank),
-		cmocka_unit_test(test_different_calls),  cmocka_unit_test(test_absent_rank),
+		cmocka_unit_test(test_host_memory),        cmocka_unit_test(test_library),
+		cmocka_unit_test(test_no_joining),         cmocka_unit_test(test_failing_reduction),
+		cmocka_unit_test(test_hanging_reductions), cmocka_unit_test(test_own_work),
+		cmocka_unit_test(test_lost_device),        cmocka_unit_test(test_vanished_rank),
+		cmocka_unit_test(test_callers_function),   cmocka_unit_test(test_failing_rank),
+		cmocka_unit_test(test_different_calls),    cmocka_unit_test(test_absent_rank),
 		cmocka_unit_test(test_communicators),
 	};
 	return cmocka_run_group_tests_name("merge", tests, open_fake, NULL);

@@ -24,6 +24,7 @@ struct thing {
 	char name[64];
 	int shared_bytes;
 	struct timespec recorded;
+	bool behind; /* an event: recorded while the streams stood still */
 };
 
 static struct fake_cuda_setup setup = {.devices = 2, .version = 13000, .major = 9, .memory_bytes = (size_t)1 << 30};
@@ -70,6 +71,19 @@ static fkmi_cu_result count_call(const char *name)
 		if (result_ != 0)                                                                                              \
 			return result_;                                                                                            \
 	} while (0)
+
+static bool is_stuck(void)
+{
+	return setup.stuck != NULL && *setup.stuck != 0;
+}
+
+/* For calls that wait for the streams. */
+static bool returns(const char *call)
+{
+	if (is_stuck())
+		misuse(0, "%s would never return", call);
+	return !is_stuck();
+}
 
 /* ---- things ---- */
 
@@ -421,7 +435,7 @@ fkmi_cu_result cuStreamSynchronize(fkmi_cu_stream stream)
 {
 	report.waits++;
 	CALL_WITHOUT_ANSWER();
-	return is_stream(stream, __func__) ? 0 : INVALID_HANDLE;
+	return is_stream(stream, __func__) && returns(__func__) ? 0 : INVALID_HANDLE;
 }
 
 /* ---- memory ---- */
@@ -451,6 +465,7 @@ fkmi_cu_result cuMemAlloc_v2(fkmi_cu_pointer *memory, size_t bytes)
 fkmi_cu_result cuMemFree_v2(fkmi_cu_pointer memory)
 {
 	fkmi_cu_result result = count_call(__func__);
+	returns(__func__);
 	for (int i = 0; i < MAX_THINGS; i++) {
 		if (things[i] == NULL || things[i]->kind != BLOCK || things[i]->memory != (char *)(uintptr_t)memory)
 			continue;
@@ -481,7 +496,7 @@ fkmi_cu_result cuMemcpyHtoDAsync_v2(fkmi_cu_pointer to, const void *from, size_t
 fkmi_cu_result cuMemcpyDtoHAsync_v2(void *to, fkmi_cu_pointer from, size_t bytes, fkmi_cu_stream stream)
 {
 	CALL_WITHOUT_ANSWER();
-	if (!is_stream(stream, __func__) || !is_memory(from, bytes, __func__))
+	if (!is_stream(stream, __func__) || !is_memory(from, bytes, __func__) || !returns(__func__))
 		return INVALID_VALUE;
 	memcpy(to, (const void *)(uintptr_t)from, bytes);
 	return 0;
@@ -526,6 +541,7 @@ fkmi_cu_result cuMemHostAlloc(void **memory, size_t bytes, unsigned flags)
 fkmi_cu_result cuMemFreeHost(void *memory)
 {
 	fkmi_cu_result result = count_call(__func__);
+	returns(__func__);
 	for (int i = 0; i < MAX_THINGS; i++) {
 		if (things[i] == NULL || things[i]->kind != HOST_BLOCK || things[i]->memory != memory)
 			continue;
@@ -577,6 +593,7 @@ fkmi_cu_result cuEventRecord(void *event, void *stream)
 	if (!is_event(event, __func__) || !is_stream(stream, __func__))
 		return INVALID_HANDLE;
 	clock_gettime(CLOCK_MONOTONIC, &((struct thing *)event)->recorded);
+	((struct thing *)event)->behind = is_stuck();
 	return 0;
 }
 
@@ -592,7 +609,17 @@ fkmi_cu_result cuEventElapsedTime(float *milliseconds, void *start, void *end)
 fkmi_cu_result cuEventSynchronize(void *event)
 {
 	CALL_WITHOUT_ANSWER();
-	return is_event(event, __func__) ? 0 : INVALID_HANDLE;
+	if (!is_event(event, __func__))
+		return INVALID_HANDLE;
+	return ((struct thing *)event)->behind && !returns(__func__) ? INVALID_HANDLE : 0;
+}
+
+fkmi_cu_result cuEventQuery(void *event)
+{
+	CALL_WITHOUT_ANSWER();
+	if (!is_event(event, __func__))
+		return INVALID_HANDLE;
+	return ((struct thing *)event)->behind && is_stuck() ? FKMI_RUNTIME_NOT_READY : 0;
 }
 
 fkmi_cu_result cuStreamWaitEvent(void *stream, void *event, unsigned flags)

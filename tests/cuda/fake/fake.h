@@ -30,7 +30,8 @@ struct fake_cuda_setup {
 	size_t memory_bytes;
 	int fail_call; /* from 1; 0: none. Only calls that return a result of the driver's work are counted. */
 	fkmi_cu_result fail_result;
-	bool fail_on; /* every later call fails too */
+	bool fail_on;     /* every later call fails too */
+	const int *stuck; /* NULL, or: while it is not 0, the streams stand still */
 };
 
 struct fake_cuda_report {

@@ -329,6 +329,11 @@ int hipEventSynchronize(void *event)
 	WITHIN(cuda.calls.event_wait(event));
 }
 
+int hipEventQuery(void *event)
+{
+	WITHIN(cuda.calls.event_ask(event));
+}
+
 int hipStreamWaitEvent(void *stream, void *event, unsigned flags)
 {
 	WITHIN(cuda.calls.stream_follow(stream, event, flags));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What tests/unit/test_merge.c opens in place of NCCL: reductions of host memory between threads, of which one can fail. */
+/* What tests open in place of NCCL: reductions of host memory between threads, which can fail, and not end. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "library.h"
 
-enum { SUCCESS = 0, BROKEN = 3, MOST_RANKS = 8, INT64 = 4, SUM = 0, MAX = 2, MIN = 3 };
+enum { SUCCESS = 0, BROKEN = 3, PEER_GONE = 6, INT64 = 4, SUM = 0, MAX = 2, MIN = 3 };
 
 struct id {
 	char bytes[128];
@@ -21,11 +21,13 @@ static struct fake_nccl fake;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t met = PTHREAD_COND_INITIALIZER;
 static int waiting, meetings;
-static int64_t *values[MOST_RANKS];
+static int64_t *values[FAKE_NCCL_RANKS];
 
 int ncclGetUniqueId(struct id *id);
 int ncclCommInitRank(void **membership, int ranks, struct id id, int rank);
 int ncclAllReduce(const void *from, void *to, size_t count, int type, int op, void *membership, void *queue);
+int ncclCommGetAsyncError(void *membership, int *result);
+int ncclCommAbort(void *membership);
 int ncclCommDestroy(void *membership);
 const char *ncclGetErrorString(int result);
 
@@ -88,8 +90,12 @@ int ncclAllReduce(const void *from, void *to, size_t count, int type, int op, vo
 {
 	const int rank = ((struct membership *)membership)->rank;
 	const int failing = fails(FAKE_NCCL_REDUCE, rank);
-	if (from != to || type != INT64 || queue != FAKE_NCCL_QUEUE)
+	if (from != to || type != INT64 || (queue != FAKE_NCCL_QUEUE && !fake.alone))
 		return BROKEN;
+	if (fake.hangs)
+		fake.stuck[rank] = 1;
+	if (fake.hangs || fake.alone)
+		return failing ? BROKEN : SUCCESS;
 	int64_t *all = calloc(count, sizeof(*all));
 	pthread_mutex_lock(&mutex);
 	values[rank] = to;
@@ -106,8 +112,28 @@ int ncclAllReduce(const void *from, void *to, size_t count, int type, int op, vo
 	return failing ? BROKEN : SUCCESS;
 }
 
+int ncclCommGetAsyncError(void *membership, int *result)
+{
+	(void)membership;
+	*result = fake.breaks ? PEER_GONE : SUCCESS;
+	return SUCCESS;
+}
+
+int ncclCommAbort(void *membership)
+{
+	const int rank = ((struct membership *)membership)->rank;
+	fails(FAKE_NCCL_ABANDON, rank);
+	fake.stuck[rank] = 0;
+	free(membership);
+	return SUCCESS;
+}
+
+/* As NCCL does it, after what is in flight. */
 int ncclCommDestroy(void *membership)
 {
+	if (fake.stuck[((struct membership *)membership)->rank])
+		abort();
+
 	fails(FAKE_NCCL_LEAVE, 0);
 	free(membership);
 	return SUCCESS;
@@ -115,5 +141,5 @@ int ncclCommDestroy(void *membership)
 
 const char *ncclGetErrorString(int result)
 {
-	return result == BROKEN ? "broken on purpose" : "no error";
+	return result == BROKEN ? "broken on purpose" : result == PEER_GONE ? "a peer is gone" : "no error";
 }

@@ -82,7 +82,7 @@ static void meet(void)
 static int64_t combine(int64_t a, int64_t b, int op)
 {
 	if (op == SUM)
-		return a + b;
+		return (int64_t)((uint64_t)a + (uint64_t)b);
 	return op == MIN ? (a < b ? a : b) : (a > b ? a : b);
 }
 

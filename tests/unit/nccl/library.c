@@ -22,6 +22,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t met = PTHREAD_COND_INITIALIZER;
 static int waiting, meetings;
 static int64_t *values[FAKE_NCCL_RANKS];
+static struct membership memberships[FAKE_NCCL_RANKS]; /* never freed: that of a lost device is not given back */
 
 int ncclGetUniqueId(struct id *id);
 int ncclCommInitRank(void **membership, int ranks, struct id id, int rank);
@@ -53,17 +54,14 @@ int ncclGetUniqueId(struct id *id)
 
 int ncclCommInitRank(void **membership, int ranks, struct id id, int rank)
 {
-	struct membership *made = calloc(1, sizeof(*made));
 	*membership = NULL;
-	if (!made || id.bytes[0] != 0x5A || id.bytes[127] != 0x5A || fails(FAKE_NCCL_JOIN, rank)) {
-		free(made);
+	if (id.bytes[0] != 0x5A || id.bytes[127] != 0x5A || fails(FAKE_NCCL_JOIN, rank))
 		return BROKEN;
-	}
 	pthread_mutex_lock(&mutex);
 	fake.ranks = ranks;
 	pthread_mutex_unlock(&mutex);
-	made->rank = rank;
-	*membership = made;
+	memberships[rank].rank = rank;
+	*membership = &memberships[rank];
 	return SUCCESS;
 }
 
@@ -124,7 +122,6 @@ int ncclCommAbort(void *membership)
 	const int rank = ((struct membership *)membership)->rank;
 	fails(FAKE_NCCL_ABANDON, rank);
 	fake.stuck[rank] = 0;
-	free(membership);
 	return SUCCESS;
 }
 
@@ -135,7 +132,6 @@ int ncclCommDestroy(void *membership)
 		abort();
 
 	fails(FAKE_NCCL_LEAVE, 0);
-	free(membership);
 	return SUCCESS;
 }
 

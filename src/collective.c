@@ -303,6 +303,16 @@ enum fkm_status fkmi_collective_await(struct fkmi_device *device, int event)
 	return wait_or_abandon(device->collective, 0, event);
 }
 
+/* Between two events. */
+static enum fkm_status begin(struct fkmi_collective *c)
+{
+	FKMI_TRY(c->copier->mark(c->device, FKMI_QUEUE_STEPS, event_of(c->begun, BEGINS)));
+	FKMI_TRY(c->device->backend->enqueue(c->device, reduce, c));
+	FKMI_TRY(c->copier->mark(c->device, FKMI_QUEUE_STEPS, event_of(c->begun, ENDS)));
+	c->begun++;
+	return FKM_OK;
+}
+
 enum fkm_status fkmi_collective_reduce(struct fkmi_device *device, void *values, int64_t count, enum fkm_reduce op)
 {
 	struct fkmi_collective *c = device->collective;
@@ -312,9 +322,8 @@ enum fkm_status fkmi_collective_reduce(struct fkmi_device *device, void *values,
 	c->values = values;
 	c->count = count;
 	c->op = op;
-	FKMI_TRY(c->copier->mark(device, FKMI_QUEUE_STEPS, event_of(c->begun, BEGINS)));
-	FKMI_TRY(device->backend->enqueue(device, reduce, c));
-	FKMI_TRY(c->copier->mark(device, FKMI_QUEUE_STEPS, event_of(c->begun, ENDS)));
-	c->begun++;
-	return FKM_OK;
+	enum fkm_status status = begin(c);
+	if (status != FKM_OK && status != FKM_ERROR_DEVICE_LOST) /* the others have begun it */
+		fkmi_collective_abandon(c);
+	return status;
 }

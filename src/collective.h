@@ -32,7 +32,7 @@ struct fkmi_collective_rank {
 enum fkm_status fkmi_collective_join(struct fkmi_device *device, const int64_t words[FKMI_COLLECTIVE_ID_WORDS],
 									 const struct fkmi_collective_rank *rank, struct fkmi_collective **collective);
 
-/* Of int64 in memory of the device, on its queue. Does not wait, unless many are in flight. */
+/* Of int64 in memory of the device, on its queue. Does not wait, unless many are in flight. On failure all are abandoned. */
 enum fkm_status fkmi_collective_reduce(struct fkmi_device *device, void *values, int64_t count, enum fkm_reduce op);
 
 /*

@@ -19,7 +19,6 @@ struct fkmi_merge {
 	struct fkm_communicator with;
 	enum fkm_status status; /* of this call: an error that all ranks know of */
 	bool broken;            /* the ranks are no longer at the same place */
-	bool doubtful;          /* of this call, on this rank: reductions between devices may never end on the others */
 	int64_t *staged;        /* [STAGED_VALUES] */
 	/* How device memory is merged, which all ranks decide together at the first call. */
 	enum { UNDECIDED, BY_HOST, BY_CALLER, BY_LIBRARY } way;
@@ -163,7 +162,7 @@ static int32_t rank_of_failure(const struct fkmi_merge *merge, int64_t weight)
 /* What opens every merge: whether a rank has failed, and whether all are at the same place, which `place` numbers. */
 static enum fkm_status meet(struct fkmi_merge *merge, enum fkm_status own, int64_t place)
 {
-	enum { FAILED, HIGHEST, LOWEST, DOUBTFUL, WORDS };
+	enum { FAILED, HIGHEST, LOWEST, ABANDONED, WORDS };
 	if (merge->status != FKM_OK)
 		return merge->status;
 	const int64_t failure = weigh_failure(merge, own);
@@ -172,10 +171,10 @@ static enum fkm_status meet(struct fkmi_merge *merge, enum fkm_status own, int64
 		[FAILED] = failure,
 		[HIGHEST] = failure > 0 ? -INT64_MAX : place,
 		[LOWEST] = failure > 0 ? -INT64_MAX : -place,
-		[DOUBTFUL] = lost || merge->doubtful || fkmi_collective_abandoned(merge->collective),
+		[ABANDONED] = lost || fkmi_collective_abandoned(merge->collective),
 	};
 	FKMI_TRY(exchange(merge, words, WORDS, FKM_REDUCE_MAX));
-	if (words[DOUBTFUL] && merge->way == BY_LIBRARY)
+	if (words[ABANDONED] && merge->way == BY_LIBRARY)
 		leave_library(merge, lost);
 	if (words[FAILED] > 0)
 		return share_failure(merge, rank_of_failure(merge, words[FAILED]), own);
@@ -247,7 +246,6 @@ enum fkm_status fkmi_merge_begin(struct fkmi_merge *merge, enum fkm_status own)
 	if (merge->broken)
 		return fkmi_fail(FKM_ERROR_COMMUNICATOR, "the communicator failed in an earlier call");
 	merge->status = FKM_OK;
-	merge->doubtful = false;
 	return meet(merge, own, PLACE_BEGIN);
 }
 
@@ -263,7 +261,7 @@ enum fkm_status fkmi_merge_settle(struct fkmi_merge *merge, enum fkm_status own)
 {
 	if (merge == NULL || merge->collective == NULL || own == FKM_ERROR_DEVICE_LOST)
 		return own;
-	if (merge->broken || merge->doubtful)
+	if (merge->broken)
 		fkmi_collective_abandon(merge->collective);
 	if (own != FKM_OK && own != FKM_CANCELLED)
 		return wait_quietly(merge, own);
@@ -319,9 +317,7 @@ static enum fkm_status merge_on_device(struct fkmi_merge *merge, struct fkmi_dev
 			FKMI_TRY(device->backend->enqueue(device, ask_caller, &request));
 			continue;
 		}
-		enum fkm_status status = fkmi_collective_reduce(device, values + done, step, op);
-		merge->doubtful = status != FKM_OK;
-		FKMI_TRY(status);
+		FKMI_TRY(fkmi_collective_reduce(device, values + done, step, op));
 	}
 	return FKM_OK;
 }

@@ -153,6 +153,7 @@ enum tool_exit tool_open_context(const struct tool_options *options, const struc
 	params.device = options->device;
 	params.device_name = options->device_name;
 	params.devices = options->device_count > 0 ? options->devices : NULL;
+	params.devices_seconds = options->time_limit;
 	params.device_count = options->device_count;
 	params.threads = options->threads;
 	params.memory_budget_bytes = options->max_memory;

@@ -225,9 +225,9 @@ static inline void fkm_mpi_destroy(struct fkm_mpi *mpi)
 
 /*
  * Collective over comm, which stays the caller's and may be used for other things meanwhile. seconds: how long a rank
- * waits in one exchange for the others, so at least as long as the slowest of them computes between two (an iteration, or
- * reading its data); 0: for ever. Returns MPI_SUCCESS, or an error code of MPI with *mpi NULL. *communicator holds *mpi,
- * which must outlive the contexts made with it.
+ * waits in one exchange for the others (and as long, besides, in a reduction of NCCL's), so at least as long as the slowest
+ * of them computes between two (an iteration, or reading its data); 0: for ever. Returns MPI_SUCCESS, or an error code of
+ * MPI with *mpi NULL. *communicator holds *mpi, which must outlive the contexts made with it.
  */
 static inline int fkm_mpi_create(MPI_Comm comm, double seconds, struct fkm_mpi **mpi,
 								 struct fkm_communicator *communicator)

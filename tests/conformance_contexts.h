@@ -23,8 +23,8 @@ struct suite_contexts {
 	int kernel_count;
 };
 
-/* Creates the contexts. Ends the program where that fails: with 77, and a line that says why, if the backend of this name has no device
- * here and FKM_REQUIRE (a list like cpu,opencl) does not name it; else with 1. */
+/* Creates the contexts. Ends the program where that fails: with 77, and a line that says why, if the backend of this name has
+ * no device here and FKM_REQUIRE (a list like cpu,opencl) does not name it; else with 1. */
 void suite_open(struct suite_contexts *suite, const char *name);
 
 void suite_close(struct suite_contexts *suite);

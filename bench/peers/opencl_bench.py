@@ -4,7 +4,7 @@
 
 Ours are timed by fkm-bench, a process each, everything in device memory: ms per iteration of whole exact fits of 20
 iterations, ms of one assignment, ms of one update of all rows (fkm_update less its checks: bench/report_device.c). PyTorch
-is the adapter of compare.py (peers.py): the same in its own process; its update is the fit's iteration less the assignment,
+is the adapter of compare.py (others.py): the same in its own process; its update is the fit's iteration less the assignment,
 or nothing where the two differ by no more than they vary. The rates beside the times are 2 B N K d floating-point
 operations over the assignment, and one reading of the points over the update.
 
@@ -77,12 +77,12 @@ def torch_rows(options, shapes):
     import torch
 
     import cases
-    import peers
+    import others
     rows = {}
     for name, dims in shapes.items():
         shape = cases.Shape.parse(name, dims)
         x = cases.normal(shape)
-        peer = peers.TorchTwoPass(options)
+        peer = others.TorchTwoPass(options)
         peer.load(x, cases.rows_as_start(x, shape.k))
         row = {}
         for key, function, times in (("fit_ms_per_iteration", lambda: peer.fit(ITERATIONS), ITERATIONS),

@@ -210,8 +210,8 @@ enum tool_exit tool_matrix_make(const struct tool_file *file, enum tool_layout l
 							 .dims = layout == TOOL_MATRIX ? shape[1] : 1};
 	const struct tool_rows all = {0, made.rows}, part = ranks ? tool_ranks_share(ranks, made.rows) : all;
 	size_t bytes = dtype_bytes(dtype);
-	if (array->prefixed)
-		TOOL_TRY(tool_vecs_check(file->name, array, part));
+	if (array->prefixed) /* as a batch, rows of the file are problems, of which all are read */
+		TOOL_TRY(tool_vecs_check(file->name, array, is_batch ? (struct tool_rows){0, array->shape[0]} : part));
 	bool same = dtype != FKM_BF16 && tool_exact_dtype(array->element) == dtype &&
 				tool_element_bytes(array->element) == bytes && !array->fortran;
 	if (same && (uintptr_t)array->data % bytes == 0 && array->row_bytes % (int64_t)bytes == 0) {

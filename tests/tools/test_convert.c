@@ -209,6 +209,19 @@ static void columns(void **state)
 	static const double transposed[] = {1, 3, 5, 2, 4, 6};
 	assert_memory_equal(matrix.array.data, transposed, sizeof transposed);
 	tool_matrix_free(&matrix);
+	/* Rows of the file are problems here, of which each has a dimension. */
+	int32_t rows[] = {3, 7, 8, 9, 3, 5, 6, 7};
+	struct tool_file vecs = {.name = "file",
+							 .array = {.element = TOOL_F4,
+									   .dims = 2,
+									   .shape = {2, 3},
+									   .row_bytes = 16,
+									   .prefixed = true,
+									   .data = (unsigned char *)(rows + 1)}};
+	assert_int_equal(tool_matrix_make(&vecs, TOOL_COLUMN, FKM_F64, NULL, &matrix), TOOL_OK);
+	tool_matrix_free(&matrix);
+	rows[4] = 2;
+	assert_int_equal(tool_matrix_make(&vecs, TOOL_COLUMN, FKM_F64, NULL, &matrix), TOOL_FAILED);
 	file.array.dims = 3;
 	assert_int_equal(tool_matrix_make(&file, TOOL_COLUMN, FKM_F64, NULL, &matrix), TOOL_FAILED);
 	file.array.dims = 1;

@@ -56,6 +56,9 @@ printf 'lint: the README and its program\n'
 [ "$(sed -n '/^```c$/,/^```$/p' README.md | sed '/^```/d')" = "$(sed -n '/^#include/,$p' examples/fit.c)" ] ||
 	fail 'the C program in README.md is not examples/fit.c'
 
+printf 'lint: results that pages quote\n'
+python3 bench/publish/publish.py --check || fail 'what pages say of performance is not what was measured, or is too old'
+
 printf 'lint: file lengths\n'
 for file in $(files '*.c' '*.h' '*.py' '*.sh') dev; do
 	lines=$(wc -l <"$file")

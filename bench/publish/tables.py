@@ -126,11 +126,13 @@ def times(report, key, most=False):
         best = min(here, key=here.get)
         others = {peer: value for peer, value in here.items() if peer not in OUR_PEERS}
         ratio = min(others.values()) / here[OURS] if others and OURS in here else None
-        if best not in OUR_PEERS:
-            beaten.append(f"{best} on {what}")
+        ours = min((value for peer, value in here.items() if peer in OUR_PEERS), default=None)
+        faster = [peer for peer in sorted(others, key=others.get) if ours is not None and others[peer] < ours]
+        if faster:
+            beaten.append(f"{', '.join(faster)} on {what}")
         rows.append([what, *(DASH if peer not in here else f"**{number(here[peer])}**" if peer == best else
                              number(here[peer]) for peer in peers), f"{number(ratio)}×" if ratio else DASH])
-    says = "Faster than this library: " + ", ".join(beaten) + "." if beaten else \
+    says = "Faster than this library: " + "; ".join(beaten) + "." if beaten else \
         "No other system is the fastest on any of these shapes."
     return table(("shape", *peers, "best other / ours"), rows) + "\n\n" + says
 

@@ -101,6 +101,7 @@ struct fkmi_collective {
 	const struct fkmi_copier *copier;
 	struct fkmi_collective_rank own;
 	void *membership;     /* NULL: abandoned */
+	bool in_vain;         /* abandoned because the others were waited for */
 	int64_t begun, ended; /* reductions */
 	double since;         /* when the oldest in flight was seen to keep this rank waiting; 0: not yet */
 	/* of the call being made */
@@ -204,6 +205,11 @@ void fkmi_collective_abandon(struct fkmi_collective *collective)
 	collective->ended = collective->begun;
 }
 
+bool fkmi_collective_in_vain(const struct fkmi_collective *collective)
+{
+	return collective != NULL && collective->in_vain;
+}
+
 bool fkmi_collective_abandoned(const struct fkmi_collective *collective)
 {
 	return collective != NULL && collective->membership == NULL;
@@ -293,8 +299,10 @@ static enum fkm_status wait_for(struct fkmi_collective *c, int64_t most, int eve
 static enum fkm_status wait_or_abandon(struct fkmi_collective *c, int64_t most, int event)
 {
 	enum fkm_status status = wait_for(c, most, event);
-	if (status == FKM_ERROR_COMMUNICATOR)
+	if (status == FKM_ERROR_COMMUNICATOR) {
+		c->in_vain = true;
 		fkmi_collective_abandon(c);
+	}
 	return status;
 }
 
@@ -318,11 +326,12 @@ enum fkm_status fkmi_collective_reduce(struct fkmi_device *device, void *values,
 	struct fkmi_collective *c = device->collective;
 	if (c->membership == NULL)
 		return fkmi_fail(FKM_ERROR_COMMUNICATOR, "reductions between devices were abandoned");
-	FKMI_TRY(wait_or_abandon(c, MOST_IN_FLIGHT - 1, FKMI_EVENTS));
 	c->values = values;
 	c->count = count;
 	c->op = op;
-	enum fkm_status status = begin(c);
+	enum fkm_status status = wait_or_abandon(c, MOST_IN_FLIGHT - 1, FKMI_EVENTS);
+	if (status == FKM_OK)
+		status = begin(c);
 	if (status != FKM_OK && status != FKM_ERROR_DEVICE_LOST) /* the others have begun it */
 		fkmi_collective_abandon(c);
 	return status;

@@ -32,7 +32,8 @@ struct fkmi_collective_rank {
 enum fkm_status fkmi_collective_join(struct fkmi_device *device, const int64_t words[FKMI_COLLECTIVE_ID_WORDS],
 									 const struct fkmi_collective_rank *rank, struct fkmi_collective **collective);
 
-/* Of int64 in memory of the device, on its queue. Does not wait, unless many are in flight. On failure all are abandoned. */
+/* Of int64 in memory of the device, on its queue. Does not wait, unless many are in flight. On failure all are
+ * abandoned, unless the device is lost. */
 enum fkm_status fkmi_collective_reduce(struct fkmi_device *device, void *values, int64_t count, enum fkm_reduce op);
 
 /*
@@ -50,6 +51,8 @@ static inline enum fkm_status fkmi_collective_wait(struct fkmi_device *device, i
  * stays. NULL is allowed. */
 void fkmi_collective_abandon(struct fkmi_collective *collective);
 bool fkmi_collective_abandoned(const struct fkmi_collective *collective); /* false for NULL */
+/* Abandoned because this rank waited for the others too long, or NCCL failed meanwhile; false for NULL. */
+bool fkmi_collective_in_vain(const struct fkmi_collective *collective);
 
 /* lost: the device was; what the library has goes with it. NULL is allowed. */
 void fkmi_collective_leave(struct fkmi_collective *collective, bool lost);

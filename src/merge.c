@@ -150,7 +150,8 @@ static int64_t weigh_failure(const struct fkmi_merge *merge, enum fkm_status own
 	if (own == FKM_OK || own == FKM_CANCELLED)
 		return 0;
 	const int64_t size = merge->with.size;
-	return size - merge->with.rank + (fkmi_collective_abandoned(merge->collective) ? 0 : size);
+	const bool in_vain = own == FKM_ERROR_COMMUNICATOR && fkmi_collective_in_vain(merge->collective);
+	return size - merge->with.rank + (in_vain ? 0 : size);
 }
 
 static int32_t rank_of_failure(const struct fkmi_merge *merge, int64_t weight)

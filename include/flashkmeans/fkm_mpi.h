@@ -225,8 +225,8 @@ static inline void fkm_mpi_destroy(struct fkm_mpi *mpi)
 
 /*
  * Collective over comm, which stays the caller's and may be used for other things meanwhile. seconds: how long a rank
- * waits in one exchange for the others (and as long, besides, in a reduction of NCCL's), so at least as long as the slowest
- * of them computes between two (an iteration, or reading its data); 0: for ever. Returns MPI_SUCCESS, or an error code of
+ * waits in one exchange for the others (and half as long, before, in a reduction of NCCL's), so at least as long as the
+ * slowest of them computes between two (an iteration, or reading its data), with NCCL twice as long; 0: for ever. Returns MPI_SUCCESS, or an error code of
  * MPI with *mpi NULL. *communicator holds *mpi, which must outlive the contexts made with it.
  */
 static inline int fkm_mpi_create(MPI_Comm comm, double seconds, struct fkm_mpi **mpi,
@@ -248,7 +248,7 @@ static inline int fkm_mpi_create(MPI_Comm comm, double seconds, struct fkm_mpi *
 	communicator->size = made->size;
 	communicator->user = made;
 	communicator->all_reduce = fkm_mpi_all_reduce;
-	communicator->seconds = made->seconds;
+	communicator->seconds = made->seconds / 2; /* devices give up first, so that their ranks still meet */
 #ifdef FKM_MPI_WAIT
 	communicator->all_reduce_device = fkm_mpi_all_reduce_device;
 #endif

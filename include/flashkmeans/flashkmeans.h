@@ -147,7 +147,8 @@ struct fkm_communicator {
 	/* Of reductions that the library does through NCCL or RCCL: how long a rank's device, once it has come to one, waits for
 	 * those of the others; 0: for ever. Then, or where NCCL reports an error, it is aborted and the call fails:
 	 * all ranks meet in all_reduce, and return the error of the rank that kept the others waiting if it is there to tell,
-	 * else FKM_ERROR_COMMUNICATOR. After the former the ranks work on, with a new communicator of NCCL's. */
+	 * else FKM_ERROR_COMMUNICATOR. After the former the ranks work on, with a new communicator of NCCL's. To meet there
+	 * it must be less than all_reduce waits, by more than the ranks' own work between two reductions takes. */
 	double seconds;
 };
 
@@ -159,7 +160,7 @@ static inline void fkm_communicator_init(struct fkm_communicator *communicator)
 }
 
 /* Ranks that are threads of one process. seconds: how long a rank waits for the others in all_reduce, after which that
- * fails on all, and the member of the communicators; 0: for ever. On failure *ranks is NULL. */
+ * fails on all; a device waits half as long for others, before its rank meets theirs; 0: for ever. On failure *ranks is NULL. */
 struct fkm_local_ranks;
 FKM_API enum fkm_status fkm_local_ranks_create(int32_t size, double seconds, struct fkm_local_ranks **ranks);
 
@@ -213,8 +214,8 @@ struct fkm_context_params {
 	 * communicator; memory_budget_bytes and threads are each device's. Copied. NULL and 0: one device. */
 	const int32_t *devices;
 	int32_t device_count;
-	/* Of several devices: how long one waits for the others before the call fails, as in struct fkm_communicator; at least
-	 * as long as one may take for its part of an iteration more than another. 0: for ever. */
+	/* Of several devices: how long one waits for the others before the call fails, as in fkm_local_ranks_create; more than
+	 * twice what one may take for its part of an iteration longer than another. 0: for ever. */
 	double devices_seconds;
 };
 

@@ -375,6 +375,32 @@ static void test_lost_device(void **state)
 	close_ranks();
 }
 
+static enum fkm_status reduce_and_wait(struct member *member)
+{
+	enum fkm_status status = reduce_once(member);
+	if (status == FKM_OK)
+		status = fkmi_collective_wait(&member->device, FKMI_EVENTS);
+	return fkmi_merge_end(member->merge, fkmi_merge_settle(member->merge, status));
+}
+
+/* With the times that communicators have: devices give up before their ranks do, which then hear of the cause. */
+static void test_time_to_meet(void **state)
+{
+	(void)state;
+	open_ranks(&with_library, 3);
+	memset(fake, 0, sizeof(*fake));
+	make_merges();
+	fake->hangs = fake->fails = 1;
+	fake->failing_call = FAKE_NCCL_REDUCE;
+	fake->failing_rank = 1;
+	on_all(reduce_and_wait);
+	expect_all(FKM_ERROR_COMMUNICATOR, "rank 1 of 3: ncclAllReduce failed: 3, broken on purpose");
+	fake->fails = 0;
+	on_all(lose_device);
+	expect_all(FKM_ERROR_DEVICE_LOST, "rank 1 of 3: the device burns");
+	close_ranks();
+}
+
 static enum fkm_status vanish(struct member *member)
 {
 	enum fkm_status status = reduce_once(member);
@@ -582,13 +608,13 @@ static int open_fake(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_host_memory),        cmocka_unit_test(test_library),
-		cmocka_unit_test(test_no_joining),         cmocka_unit_test(test_failing_reduction),
-		cmocka_unit_test(test_hanging_reductions), cmocka_unit_test(test_own_work),
-		cmocka_unit_test(test_lost_device),        cmocka_unit_test(test_vanished_rank),
-		cmocka_unit_test(test_callers_function),   cmocka_unit_test(test_failing_rank),
-		cmocka_unit_test(test_different_calls),    cmocka_unit_test(test_absent_rank),
-		cmocka_unit_test(test_communicators),
+		cmocka_unit_test(test_host_memory),   cmocka_unit_test(test_library),
+		cmocka_unit_test(test_no_joining),    cmocka_unit_test(test_failing_reduction),
+		cmocka_unit_test(test_time_to_meet),  cmocka_unit_test(test_hanging_reductions),
+		cmocka_unit_test(test_own_work),      cmocka_unit_test(test_lost_device),
+		cmocka_unit_test(test_vanished_rank), cmocka_unit_test(test_callers_function),
+		cmocka_unit_test(test_failing_rank),  cmocka_unit_test(test_different_calls),
+		cmocka_unit_test(test_absent_rank),   cmocka_unit_test(test_communicators),
 	};
 	return cmocka_run_group_tests_name("merge", tests, open_fake, NULL);
 }

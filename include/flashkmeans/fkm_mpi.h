@@ -47,12 +47,14 @@ struct fkm_mpi {
 	/* Of the roll call, by which the ranks that wait find out who does not. */
 	MPI_Request *requests; /* [2 size] */
 	int *words;            /* [2 size] */
+	int64_t *kept;         /* [FKM_MPI_STEP], reduced instead of values, which MPI might use after a failure */
 	char failure[512];     /* "" until something failed, which is then for ever */
 };
 
 /* ---- waiting ---- */
 
 enum {
+	FKM_MPI_STEP = 1 << 17, /* values */
 	FKM_MPI_TAG = 1,
 	FKM_MPI_SPIN = 20, /* milliseconds of waiting after which there are pauses between looks */
 	FKM_MPI_ANSWER = 5 /* seconds, or the time limit, that an answer to the roll call may take */
@@ -157,10 +159,10 @@ static inline int fkm_mpi_wait(struct fkm_mpi *mpi, MPI_Request *request)
 
 /* ---- struct fkm_communicator ---- */
 
-static inline int fkm_mpi_all_reduce(void *user, int64_t *values, int64_t count, enum fkm_reduce op, char *error,
-									 size_t error_bytes)
+/* In place. After a failure MPI may still use the values. */
+static inline int fkm_mpi_reduce(struct fkm_mpi *mpi, int64_t *values, int64_t count, enum fkm_reduce op, char *error,
+								 size_t error_bytes)
 {
-	struct fkm_mpi *mpi = (struct fkm_mpi *)user;
 	/* A sum wraps, which only numbers without a sign may. */
 	MPI_Datatype type = op == FKM_REDUCE_SUM ? MPI_UINT64_T : MPI_INT64_T;
 	MPI_Op operation = op == FKM_REDUCE_SUM ? MPI_SUM : op == FKM_REDUCE_MIN ? MPI_MIN : MPI_MAX;
@@ -178,14 +180,30 @@ static inline int fkm_mpi_all_reduce(void *user, int64_t *values, int64_t count,
 	return 1;
 }
 
+static inline int fkm_mpi_all_reduce(void *user, int64_t *values, int64_t count, enum fkm_reduce op, char *error,
+									 size_t error_bytes)
+{
+	struct fkm_mpi *mpi = (struct fkm_mpi *)user;
+	for (int64_t done = 0, step = FKM_MPI_STEP; done < count; done += step) {
+		if (step > count - done)
+			step = count - done;
+		memcpy(mpi->kept, values + done, (size_t)step * sizeof *values);
+		if (fkm_mpi_reduce(mpi, mpi->kept, step, op, error, error_bytes) != 0)
+			return 1;
+		memcpy(values + done, mpi->kept, (size_t)step * sizeof *values);
+	}
+	return 0;
+}
+
 #ifdef FKM_MPI_WAIT
+/* Of the device's memory, which is the context's. */
 static inline int fkm_mpi_all_reduce_device(void *user, void *values, int64_t count, enum fkm_reduce op, void *queue,
 											char *error, size_t error_bytes)
 {
-	if ((FKM_MPI_WAIT) == 0)
-		return fkm_mpi_all_reduce(user, (int64_t *)values, count, op, error, error_bytes);
-	snprintf(error, error_bytes, "the device's queue %p could not be waited for", queue);
-	return 1;
+	struct fkm_mpi *mpi = (struct fkm_mpi *)user;
+	if (mpi->failure[0] == '\0' && (FKM_MPI_WAIT) != 0)
+		snprintf(mpi->failure, sizeof mpi->failure, "the device's queue %p could not be waited for", queue);
+	return fkm_mpi_reduce(mpi, (int64_t *)values, count, op, error, error_bytes);
 }
 #endif
 
@@ -206,7 +224,8 @@ static inline int fkm_mpi_fill(struct fkm_mpi *mpi, MPI_Comm comm)
 	MPI_Comm_size(mpi->reduces, &mpi->size);
 	mpi->requests = (MPI_Request *)malloc(2 * (size_t)mpi->size * sizeof *mpi->requests);
 	mpi->words = (int *)calloc(2 * (size_t)mpi->size, sizeof *mpi->words);
-	return mpi->requests != NULL && mpi->words != NULL ? MPI_SUCCESS : MPI_ERR_NO_MEM;
+	mpi->kept = (int64_t *)malloc(FKM_MPI_STEP * sizeof *mpi->kept);
+	return mpi->requests != NULL && mpi->words != NULL && mpi->kept != NULL ? MPI_SUCCESS : MPI_ERR_NO_MEM;
 }
 
 /* Collective. NULL is allowed. After a failure, when nobody may be waited for, MPI's part of it is left to MPI. */
@@ -220,6 +239,7 @@ static inline void fkm_mpi_destroy(struct fkm_mpi *mpi)
 		MPI_Comm_free(&mpi->roll_call);
 	free(mpi->requests);
 	free(mpi->words);
+	free(mpi->kept);
 	free(mpi);
 }
 

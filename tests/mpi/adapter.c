@@ -6,7 +6,7 @@
 #define FKM_MPI_WAIT (queue != NULL)
 #include "flashkmeans/fkm_mpi.h"
 
-enum { COUNT = 100000, LIMIT = 2 };
+enum { COUNT = 300000, LIMIT = 2 }; /* COUNT: more than one step */
 
 static int failures;
 static struct fkm_communicator ranks;
@@ -59,9 +59,16 @@ static void check_device(void)
 	expect(ranks.all_reduce_device(ranks.user, &value, 1, FKM_REDUCE_SUM, NULL, error, sizeof error) == 0 &&
 			   value == ranks.size,
 		   "a sum in device memory is wrong");
+}
+
+static void check_failing_queue(void)
+{
+	char error[512] = "";
+	int64_t value = 1;
 	expect(ranks.all_reduce_device(ranks.user, &value, 1, FKM_REDUCE_SUM, &value, error, sizeof error) != 0 &&
 			   strstr(error, "could not be waited for") != NULL,
 		   "a queue that fails is not told of");
+	expect(reduce(&value, 1, FKM_REDUCE_SUM, error) != 0, "after a queue that failed there is another sum");
 }
 
 /* Does not return. */
@@ -93,6 +100,7 @@ int main(int argc, char **argv)
 	check_device();
 	if (argc > 2)
 		part(argv[1], atoi(argv[2]));
+	check_failing_queue();
 	fkm_mpi_destroy(mpi);
 	MPI_Finalize();
 	return failures != 0;

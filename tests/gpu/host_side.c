@@ -406,6 +406,7 @@ static void hang(struct fake_nccl *nccl, enum scenario scenario, enum sign sign)
 	struct pair pair = {.nccl = nccl, .dies = sign == SILENT};
 	struct fake_cuda_setup setup = hopper;
 	setup.stuck = &nccl->stuck[0];
+	setup.zeroed = true; /* no kernel says that clusters are empty, nor how many */
 	fake_cuda_reset(&setup);
 	memset(nccl, 0, sizeof *nccl);
 	nccl->alone = 1;

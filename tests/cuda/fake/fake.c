@@ -457,7 +457,7 @@ fkmi_cu_result cuMemAlloc_v2(fkmi_cu_pointer *memory, size_t bytes)
 	block->memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
 	if (block->memory == NULL)
 		abort();
-	memset(block->memory, 0xA5, bytes);
+	memset(block->memory, setup.zeroed ? 0 : 0xA5, bytes);
 	*memory = (fkmi_cu_pointer)(uintptr_t)block->memory;
 	return 0;
 }

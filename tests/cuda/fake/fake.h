@@ -32,6 +32,7 @@ struct fake_cuda_setup {
 	fkmi_cu_result fail_result;
 	bool fail_on;     /* every later call fails too */
 	const int *stuck; /* NULL, or: while it is not 0, the streams stand still */
+	bool zeroed;      /* new memory, which otherwise holds bytes that mean nothing */
 };
 
 struct fake_cuda_report {

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "group.h"
 
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "array.h"
 #include "error.h"
+#include "pool.h"
 #include "text.h"
 
 struct fkmi_group {
@@ -216,9 +215,10 @@ static void free_share(struct share *share)
 	free(share->own_offsets);
 }
 
-static void *run_share(void *argument)
+static void run_share(void *shares, int thread, int threads)
 {
-	struct share *share = argument;
+	(void)threads;
+	struct share *share = (struct share *)shares + thread;
 	const struct fkm_array *centroids = &share->request->start;
 	switch (share->call) {
 	case FKMI_CALL_FIT:
@@ -236,7 +236,6 @@ static void *run_share(void *argument)
 			fkm_inertia(share->context, &share->points, centroids, share->labels, &share->params, share->inertia);
 		break;
 	}
-	return NULL;
 }
 
 /* ---- putting results together ---- */
@@ -313,62 +312,16 @@ static enum fkm_status check_memory(const struct fkmi_request *request)
 	return FKM_OK;
 }
 
-/* Threads wait here until all have been made, without which no call can begin: its ranks would wait for each other. */
-struct gate {
-	pthread_mutex_t mutex;
-	pthread_cond_t opened;
-	enum { CLOSED, OPEN, IN_VAIN } state;
-};
-
-struct walker {
-	struct gate *gate;
-	struct share *share;
-	pthread_t thread;
-};
-
-static void open_gate(struct gate *gate, bool in_vain)
-{
-	pthread_mutex_lock(&gate->mutex);
-	gate->state = in_vain ? IN_VAIN : OPEN;
-	pthread_cond_broadcast(&gate->opened);
-	pthread_mutex_unlock(&gate->mutex);
-}
-
-static void *walk(void *argument)
-{
-	struct walker *walker = argument;
-	struct gate *gate = walker->gate;
-	pthread_mutex_lock(&gate->mutex);
-	while (gate->state == CLOSED)
-		pthread_cond_wait(&gate->opened, &gate->mutex);
-	const bool goes = gate->state == OPEN;
-	pthread_mutex_unlock(&gate->mutex);
-	if (goes)
-		run_share(walker->share);
-	return NULL;
-}
-
-/* Each share on a thread, the first on the caller's. */
+/* Each share on a thread, the first on the caller's; all or none, since ranks wait for each other. */
 static enum fkm_status run_shares(struct share *shares, int32_t count)
 {
-	struct gate gate = {.mutex = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
-	struct walker *walkers = calloc((size_t)count, sizeof *walkers);
-	if (walkers == NULL)
-		return fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "no host memory for %d threads", (int)count);
-	int32_t made = 1;
-	for (; made < count; made++) {
-		walkers[made] = (struct walker){.gate = &gate, .share = &shares[made]};
-		if (pthread_create(&walkers[made].thread, NULL, walk, &walkers[made]) != 0)
-			break;
-	}
-	open_gate(&gate, made < count);
-	if (made == count)
-		run_share(&shares[0]);
-	for (int32_t r = 1; r < made; r++)
-		pthread_join(walkers[r].thread, NULL);
-	free(walkers);
-	return made == count
-			   ? shares[0].status
+	struct fkmi_pool *pool;
+	FKMI_TRY(fkmi_pool_create(count, &pool));
+	const bool all = fkmi_pool_threads(pool) == count;
+	if (all)
+		fkmi_pool_run(pool, run_share, shares);
+	fkmi_pool_destroy(pool);
+	return all ? shares[0].status
 			   : fkmi_fail(FKM_ERROR_OUT_OF_MEMORY, "cannot start a thread for each of %d devices", (int)count);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads that run one function together: the CPU backend's, and those that pack rows for the other backends. */
+/* Threads that run one function together: the CPU backend's, those that pack rows for the other backends, and one for each
+ * of several devices. */
 #ifndef FKMI_POOL_H
 #define FKMI_POOL_H
 
